@@ -1,0 +1,54 @@
+"""Exact names → entries: titles, terms and aliases that stand word for word in a question."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kb.entry import AnyEntry, plain
+
+_WORD = re.compile(r"[a-z0-9]+", re.IGNORECASE)
+LONGEST = 12  # words of a name that is looked for
+
+
+@dataclass(frozen=True, slots=True)
+class NameHit:
+    """A name of `entry` that stands in the question; `words` is its length."""
+
+    entry: str
+    name: str
+    words: int
+    characters: int
+
+
+class Names:
+    """All names, by their normalised words."""
+
+    def __init__(self, entries: Iterable[AnyEntry]) -> None:
+        self._entries: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
+        for entry in entries:
+            for name in (entry.title, *entry.aliases):
+                self._entries[normalised(plain(name))].append((entry.id, name))
+
+    def find(self, text: str) -> list[NameHit]:
+        """Return the names in `text`, the longest first; a name inside a longer found one does not count."""
+        words = normalised(text)[:400]
+        hits: list[NameHit] = []
+        taken: set[int] = set()
+        for length in range(min(LONGEST, len(words)), 0, -1):
+            for start in range(len(words) - length + 1):
+                span = range(start, start + length)
+                key = words[start : start + length]
+                if key in self._entries and not taken.issuperset(span):
+                    taken.update(span)
+                    characters = sum(map(len, key))
+                    hits += [NameHit(entry, name, length, characters) for entry, name in self._entries[key]]
+        return hits
+
+
+def normalised(text: str) -> tuple[str, ...]:
+    """Return the words of `text` in lower case, plurals cut, punctuation dropped."""
+    return tuple(
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        for word in (found.lower() for found in _WORD.findall(text))
+    )

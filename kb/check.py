@@ -1,0 +1,190 @@
+"""Rules over all entries together → problems. Reading has already checked each file by itself."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, GlossaryEntry, Statement
+from kb.read import BUILT_IN, Knowledge, Problem
+
+MAX_AGE = timedelta(days=365)
+MAX_LINE = 240  # characters of a summary or a definition: it is read in one glance
+
+RENAMED = {  # what no fix may tell people to use any more → what it is called now
+    "./main": "llama-cli",
+    "./server": "llama-server",
+    "./quantize": "llama-quantize",
+    "load_in_8bit_fp32_cpu_offload": "llm_int8_enable_fp32_cpu_offload",
+    "OLLAMA_NUM_CTX": "OLLAMA_CONTEXT_LENGTH",
+    "huggingface-cli": "hf",
+    "LLAMA_CUBLAS": "GGML_CUDA",
+    "LLAMA_CUDA": "GGML_CUDA",
+}
+_CODE = re.compile(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+
+
+def check(knowledge: Knowledge, today: date) -> list[Problem]:
+    """Return every problem of reading and of every rule below, by file and line."""
+    problems = list(knowledge.problems)
+    for rule in (
+        _links,
+        _footnotes,
+        _unsourced,
+        _shared_aliases,
+        _shared_signatures,
+        _renamed,
+        _lines,
+        _islands,
+    ):
+        problems += rule(knowledge)
+    problems += _aged(knowledge, today)
+    return sorted(set(problems), key=lambda problem: (str(problem.file), problem.line, problem.field, problem.message))
+
+
+def _at(knowledge: Knowledge, entry: AnyEntry, message: str, field: str, needle: str = "") -> Problem:
+    """Return a problem of `entry`, at the line of its file where `needle` (or else the field) first stands."""
+    file = knowledge.files[entry.id]
+    lines = file.read_text(encoding="utf-8").split("\n")
+    for sought in (needle, f"{field}:"):
+        line = next((number for number, line in enumerate(lines, 1) if sought and sought in line), 0)
+        if line:
+            return Problem(file, line, field, message)
+    return Problem(file, 1, field, message)
+
+
+def _links(knowledge: Knowledge) -> Iterator[Problem]:
+    """Every id that is named must exist, and be of the right kind."""
+    for entry in knowledge.entries.values():
+        named: list[tuple[str, str, type]] = []
+        if isinstance(entry, Entry):
+            named += [("related", other, Entry) for other in entry.related]
+        if isinstance(entry, ErrorEntry):
+            named += [("terms", other, GlossaryEntry) for other in entry.terms]
+        if isinstance(entry, GlossaryEntry):
+            named += [("errors", other, ErrorEntry) for other in entry.errors]
+            named += [("confused_with", pair.term, GlossaryEntry) for pair in entry.confused_with]
+        if isinstance(entry, Fork):
+            named += [("options", option.entry, ErrorEntry) for option in entry.options]
+        for field, other, kind in named:
+            if other == entry.id:
+                yield _at(knowledge, entry, f"{other} names itself", field, other)
+            elif not isinstance(knowledge.entries.get(other), kind):
+                what = {Entry: "entry", GlossaryEntry: "glossary term", ErrorEntry: "error entry"}[kind]
+                yield _at(knowledge, entry, f"there is no {what} {other}", field, other)
+
+
+def _footnotes(knowledge: Knowledge) -> Iterator[Problem]:
+    """Every footnote has its source, and every source is used."""
+    for entry in knowledge.entries.values():
+        used = {key for statement in entry.statements for key in statement.sources}
+        for key in sorted(used - set(entry.sources)):
+            yield _at(knowledge, entry, f"footnote [^{key}] has no source of that name", "body", f"[^{key}]")
+        for key in sorted(set(entry.sources) - used):
+            yield _at(knowledge, entry, f"source {key} is never cited", "sources", f"{key}:")
+
+
+def _unsourced(knowledge: Knowledge) -> Iterator[Problem]:
+    """What a reader acts on has a source: causes, examples, and every command in a fix."""
+    for entry in knowledge.entries.values():
+        if isinstance(entry, ErrorEntry):
+            if not entry.causes:
+                yield _at(knowledge, entry, "has no cause", "body")
+            for cause in entry.causes:
+                for label, statements in (("Tell", cause.tell), ("Fix", cause.fix)):
+                    if not statements:
+                        yield _at(knowledge, entry, f"cause {cause.title!r} has no {label}", "body", cause.title)
+                    elif not any(statement.sources for statement in statements):
+                        yield _at(knowledge, entry, f"the {label} of {cause.title!r} has no source", "body", cause.title)
+            yield from _commands(knowledge, entry)
+        sourced = ("Check", "Does not help", "Overview") if isinstance(entry, ErrorEntry) else ("Explanation", "Example")
+        for section in sourced if not isinstance(entry, Fork) else ("Summary",):
+            here = [statement for statement in entry.statements if statement.section == section]
+            if here and not any(statement.sources for statement in here):
+                yield _at(knowledge, entry, f"{section} has no source", "body", f"## {section}")
+
+
+def _commands(knowledge: Knowledge, entry: ErrorEntry) -> Iterator[Problem]:
+    """Yield each piece of code in a fix that stands in no statement with a source."""
+    sourced = "\n".join(statement.text for statement in entry.statements if statement.sources)
+    for cause in entry.causes:
+        sources_above = False
+        for statement in cause.fix:
+            sources_above = sources_above or bool(statement.sources)
+            if statement.sources or (statement.text.startswith("```") and sources_above):
+                continue
+            for code in codes(statement):
+                if code not in sourced:
+                    yield _at(knowledge, entry, f"`{code[:60]}` in a fix has no source", "body", code.split("\n")[0])
+
+
+def codes(statement: Statement) -> list[str]:
+    """Return the contents of the code spans and blocks of a statement."""
+    return [(found.group(1) or found.group(2) or "").strip() for found in _CODE.finditer(statement.text)]
+
+
+def _shared_aliases(knowledge: Knowledge) -> Iterator[Problem]:
+    """No two entries answer to the same name."""
+    owners: dict[str, list[AnyEntry]] = defaultdict(list)
+    for entry in knowledge.entries.values():
+        for name in {alias.casefold() for alias in (entry.title, *entry.aliases)}:
+            owners[name].append(entry)
+    for name, entries in owners.items():
+        for entry in entries[1:]:
+            yield _at(knowledge, entry, f"{name!r} is also a name of {entries[0].id}", "aliases", name)
+
+
+def _shared_signatures(knowledge: Knowledge) -> Iterator[Problem]:
+    """A message that leads to several entries needs a fork that knows them all."""
+    owners: dict[str, list[ErrorEntry]] = defaultdict(list)
+    for entry in knowledge.errors:
+        for signature in entry.signatures:
+            owners[signature.casefold()].append(entry)
+    for signature, entries in owners.items():
+        if len(entries) < 2:
+            continue
+        ids = {entry.id for entry in entries}
+        if not any(ids <= {option.entry for option in fork.options} for fork in knowledge.forks):
+            others = ", ".join(sorted(ids - {entries[0].id}))
+            yield _at(knowledge, entries[0], f"{signature!r} leads to {others} too, and no fork decides", "signatures")
+
+
+def _renamed(knowledge: Knowledge) -> Iterator[Problem]:
+    """No fix tells people to use a name that is gone."""
+    for entry in knowledge.errors:
+        for cause in entry.causes:
+            for statement in cause.fix:
+                for code in codes(statement):
+                    for old, new in RENAMED.items():
+                        if re.search(rf"(?<![\w.-]){re.escape(old)}(?![\w.-])", code):
+                            yield _at(knowledge, entry, f"{old} is called {new} now", "body", old)
+
+
+def _lines(knowledge: Knowledge) -> Iterator[Problem]:
+    """Summaries and definitions are one line that is read in a glance."""
+    for entry in [*knowledge.errors, *knowledge.terms]:
+        if len(entry.line) > MAX_LINE:
+            field = "summary" if isinstance(entry, ErrorEntry) else "definition"
+            yield _at(knowledge, entry, f"is {len(entry.line)} characters long; {MAX_LINE} at most", field)
+
+
+def _islands(knowledge: Knowledge) -> Iterator[Problem]:
+    """Every built-in entry is linked to or from another."""
+    linked: set[str] = set()
+    for entry in knowledge.entries.values():
+        targets = set(getattr(entry, "related", ())) | set(getattr(entry, "terms", ())) | set(getattr(entry, "errors", ()))
+        if isinstance(entry, Fork):
+            targets |= {option.entry for option in entry.options}
+        linked |= targets | ({entry.id} if targets else set())
+    for entry in knowledge.entries.values():
+        if entry.id not in linked and knowledge.files[entry.id].is_relative_to(BUILT_IN):
+            yield _at(knowledge, entry, "is linked to nothing and from nothing", "related")
+
+
+def _aged(knowledge: Knowledge, today: date) -> Iterator[Problem]:
+    """An entry that nobody has verified for a year is no longer trusted."""
+    for entry in knowledge.entries.values():
+        if entry.verified > today:
+            yield _at(knowledge, entry, f"verified on {entry.verified}, which is still to come", "verified")
+        elif today - entry.verified > MAX_AGE:
+            yield _at(knowledge, entry, f"last verified on {entry.verified}, more than a year ago", "verified")
