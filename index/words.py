@@ -75,10 +75,10 @@ class Words:
         )
         return [(str(identity), float(score)) for identity, score in rows]
 
-    def frequency(self, word: str) -> int:
-        """Return in how many entries `word` stands."""
-        row = self._connection.execute("SELECT count(*) FROM entries WHERE entries MATCH ?", (f'"{word}"',)).fetchone()
-        return int(row[0])
+    def having(self, word: str) -> frozenset[str]:
+        """Return the ids of the entries in which `word` stands."""
+        rows = self._connection.execute("SELECT id FROM entries WHERE entries MATCH ?", (f'"{word}"',))
+        return frozenset(str(identity) for (identity,) in rows)
 
     def close(self) -> None:
         """Close the file."""

@@ -34,7 +34,9 @@ Category = Literal[
     "Images and audio",
 ]
 Section = Literal[
-    "Summary", "Overview", "Causes", "Does not help", "Check", "Explanation", "Example", "Where you meet it", "Questions"
+    "Summary",
+    "Overview", "Causes", "Does not help", "Check", "Explanation", "Example", "Where you meet it", "Questions",
+    "Confused with",
 ]
 Label = Literal["", "tell", "fix"]
 

@@ -146,8 +146,12 @@ def read_entry(file: Path, origin: Literal["oomph", "yours"] = "oomph") -> AnyEn
         statements += _statements(body, shift, lambda line, message: problems.append(
             Problem(file, body_line + line, "body", message)
         ), kind)
-    aliases = fields.get("aliases") or []
-    names = "\n".join(str(alias).strip() for alias in aliases) if isinstance(aliases, list) else ""
+    for pair in _listed(fields.get("confused_with")):
+        difference = str(pair.get("difference", "")).strip() if isinstance(pair, dict) else ""
+        if difference:
+            statements.append(_statement("Confused with", len(text) + 2, difference, heading=str(pair.get("term", ""))))
+            text += f"\n\n{difference}"
+    names = "\n".join(str(alias).strip() for alias in _listed(fields.get("aliases")))
     fields |= {"text": f"{text}\n\n{names}" if names else text, "statements": statements, "origin": origin}
     if kind == "errors":
         fields["causes"] = _causes(statements)
@@ -218,12 +222,26 @@ def _line_of(location: tuple[object, ...], lines: dict[tuple[object, ...], int])
     return 1
 
 
+def _listed(value: object) -> list[Any]:
+    """Return `value` if it is a list; anything else is reported by the entry's own validation."""
+    return value if isinstance(value, list) else []
+
+
+def _statement(section: Section, start: int, text: str, heading: str = "", label: Label = "", step: bool = False) -> Statement:
+    return Statement(
+        section=section,
+        heading=heading,
+        label=label,
+        text=text,
+        start=start,
+        end=start + len(text),
+        sources=tuple(dict.fromkeys(FOOTNOTE.findall(text))),
+        step=step,
+    )
+
+
 def _summary_statement(title: str, summary: str) -> list[Statement]:
-    if not (title and summary):
-        return []
-    start = len(title) + 2
-    sources = tuple(dict.fromkeys(FOOTNOTE.findall(summary)))
-    return [Statement(section="Summary", text=summary, start=start, end=start + len(summary), sources=sources)]
+    return [_statement("Summary", len(title) + 2, summary)] if title and summary else []
 
 
 def _statements(body: str, shift: int, report: Callable[[int, str], None], kind: str) -> list[Statement]:
@@ -265,18 +283,8 @@ def _statements(body: str, shift: int, report: Callable[[int, str], None], kind:
             start, text = start + skip, text[skip:]
             if section == "Causes" and not (heading and label):
                 report(first, "in Causes each text stands below a ### cause and after **Tell:** or **Fix:**")
-            statements.append(
-                Statement(
-                    section=section,
-                    heading=heading,
-                    label=_label(label),
-                    text=text,
-                    start=shift + start,
-                    end=shift + start + len(text),
-                    sources=tuple(dict.fromkeys(FOOTNOTE.findall(text))),
-                    step=token.type == "list_item_open" and token.info != "",
-                )
-            )
+            step = token.type == "list_item_open" and token.info != ""
+            statements.append(_statement(section, shift + start, text, heading, _label(label), step))
     for title in known:
         if title not in seen and title not in OPTIONAL_SECTIONS:
             report(0, f"the section ## {title} is missing")

@@ -1,0 +1,1 @@
+"""How it is answered: read, retrieve, decide, card, write, cite."""

@@ -1,0 +1,165 @@
+"""Verdict → card and citations: composed from the entry alone, without any model; each statement with its number."""
+
+import re
+import textwrap
+from collections.abc import Iterable
+from itertools import groupby
+
+from index.generation import Generation
+from kb.entry import AnyEntry, Cause, ErrorEntry, Fork, GlossaryEntry, Statement, plain
+from rag.answer import Block, Card, Citation, Hints, Item, Question, SourceLink
+from rag.decide import Verdict
+from rag.numbers import sentences
+from rag.retrieve import Match, compatible
+
+OPEN_CAUSES = 3  # the likeliest are read in ten seconds; the rest is folded
+NEAREST = 3  # entries named when nothing fits
+
+NOTHING = "Nothing in the knowledge base fits this."
+HOW_TO_ASK = (
+    "What would help: the exact error message, the ten lines before it, which program printed it, and the command that was run."
+)
+
+
+class Numbering:
+    """Gives each quoted statement its number, in the order in which they are shown."""
+
+    def __init__(self) -> None:
+        self._citations: dict[tuple[str, int], Citation] = {}
+
+    def item(self, entry: AnyEntry, statement: Statement) -> Item:
+        """Return `statement` as it is shown, and note what it cites."""
+        key = (entry.id, statement.start)
+        if key not in self._citations:
+            self._citations[key] = Citation(
+                n=len(self._citations) + 1,
+                entry=entry.id,
+                title=entry.title,
+                aliases=entry.aliases,
+                signatures=entry.signatures,
+                section=" · ".join(part for part in (statement.section, _untagged(statement.heading)) if part),
+                quote=statement.text,
+                start=statement.start,
+                end=statement.end,
+                sources=tuple(SourceLink(entry.sources[key].title, entry.sources[key].url) for key in statement.sources),
+            )
+        return Item(shown(statement.text), self._citations[key].n, statement.label, statement.step)
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """All citations, by number."""
+        return tuple(self._citations.values())
+
+
+def compose(
+    verdict: Verdict, question: Question, matches: list[Match], generation: Generation
+) -> tuple[Card, tuple[Citation, ...]]:
+    """Return the card for a verdict, and the citations that its numbers stand for."""
+    numbering = Numbering()
+    if verdict.fork:
+        card = _fork_card(verdict.fork, generation, numbering)
+    elif isinstance(verdict.entry, ErrorEntry):
+        card = _error_card(verdict.entry, question.hints, numbering)
+    elif isinstance(verdict.entry, GlossaryEntry):
+        card = _term_card(verdict.entry, generation, numbering)
+    else:
+        card = _abstention(matches, generation, numbering)
+    line, facts = _from_their_log(verdict, question)
+    return (
+        Card(card.title, card.lead, card.blocks, tuple(facts), line, card.others),
+        numbering.citations,
+    )
+
+
+def _error_card(entry: ErrorEntry, hints: Hints, numbering: Numbering) -> Card:
+    causes, others = _in_order(entry.causes, hints)
+    blocks = [
+        Block(cause.title, tuple(numbering.item(entry, statement) for statement in (*cause.tell, *cause.fix)), "cause", position < OPEN_CAUSES)
+        for position, cause in enumerate(causes)
+    ]
+    blocks += _sections(entry, ("Does not help", "Check"), numbering, {"Check": "Check that it worked"})
+    return Card(entry.title, _items(entry, ("Summary", "Overview"), numbering), tuple(blocks), others=others)
+
+
+def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numbering) -> Card:
+    lead = _items(entry, ("Summary",), numbering)
+    blocks = _sections(entry, ("Explanation", "Example"), numbering)
+    blocks += _sections(entry, ("Where you meet it",), numbering, is_open=False)
+    blocks += _sections(entry, ("Questions",), numbering, is_open=False)
+    for pair in (statement for statement in entry.statements if statement.section == "Confused with"):
+        other = generation.entries.get(pair.heading)
+        if other:
+            blocks.append(Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False, link=other.id))
+    return Card(entry.title, lead, tuple(blocks))
+
+
+def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card:
+    """What all options share, then for each its summary and how to tell it."""
+    blocks = []
+    for option in fork.options:
+        entry = generation.entries[option.entry]
+        telling = [statement for statement in entry.statements if statement.section == "Summary"]
+        if isinstance(entry, ErrorEntry):
+            telling += entry.causes[0].tell[:1]
+        blocks.append(Block(option.label, tuple(numbering.item(entry, statement) for statement in telling), "option", True, entry.id))
+    return Card(fork.title, _items(fork, ("Summary",), numbering), tuple(blocks))
+
+
+def _abstention(matches: list[Match], generation: Generation, numbering: Numbering) -> Card:
+    """The nearest entries, so that a person can judge for themselves."""
+    blocks = []
+    for match in matches[:NEAREST]:
+        entry = generation.entries[match.entry]
+        blocks.append(Block(entry.title, _items(entry, ("Summary",), numbering)[:1], "option", False, entry.id))
+    return Card(NOTHING, (), tuple(blocks))
+
+
+def _in_order(causes: tuple[Cause, ...], hints: Hints) -> tuple[list[Cause], int]:
+    """Put the causes that are tagged with what the person has first; count and drop those of other platforms and vendors."""
+    kept = [cause for cause in causes if _possible(cause, hints)]
+    mine = {*hints.platforms, *hints.vendors, *hints.tools, *hints.phases}
+    return sorted(kept, key=lambda cause: not mine & set(cause.tags)), len(causes) - len(kept)
+
+
+def _possible(cause: Cause, hints: Hints) -> bool:
+    platforms = tuple(tag for tag in cause.tags if tag in ("linux", "windows", "wsl", "macos", "docker"))
+    vendors = {tag for tag in cause.tags if tag in ("nvidia", "amd", "intel", "apple", "cpu")}
+    if platforms and hints.platforms and not compatible(platforms, hints.platforms):
+        return False
+    return not (vendors and hints.vendors and not vendors & hints.vendors)
+
+
+def _items(entry: AnyEntry, sections: Iterable[str], numbering: Numbering) -> tuple[Item, ...]:
+    return tuple(numbering.item(entry, statement) for statement in entry.statements if statement.section in sections)
+
+
+def _sections(
+    entry: AnyEntry, sections: Iterable[str], numbering: Numbering, titles: dict[str, str] | None = None, is_open: bool = True
+) -> list[Block]:
+    """Return a block for each section, or for each question in it."""
+    blocks = []
+    chosen = [statement for section in sections for statement in entry.statements if statement.section == section]
+    for (section, heading), group in groupby(chosen, key=lambda statement: (statement.section, statement.heading)):
+        title = heading or (titles or {}).get(section, section)
+        blocks.append(Block(title, tuple(numbering.item(entry, statement) for statement in group), open=is_open))
+    return blocks
+
+
+def _from_their_log(verdict: Verdict, question: Question) -> tuple[str, list[str]]:
+    """Return the line of the log that decided, and what its numbers say."""
+    hit = verdict.match.signature if verdict.match else None
+    if hit is None or verdict.decision == "abstain":
+        return "", []
+    line = question.lines[hit.line].strip()
+    return line, sentences(question.lines, hit.line)
+
+
+def shown(text: str) -> str:
+    """Return a statement's Markdown as it is shown: no footnotes, continuation lines moved to the margin."""
+    first, _, rest = plain(text).partition("\n")
+    body = first.rstrip() + ("\n" + textwrap.dedent(rest) if rest else "")
+    return re.sub(r"[ \t]+(?=\n|$)", "", body).strip()
+
+
+def _untagged(heading: str) -> str:
+    return re.sub(r"\s*\{[^{}]*\}\s*$", "", heading)

@@ -1,0 +1,98 @@
+"""Matches → answer, ask or abstain. Deterministic; knows what is enough evidence and when one question decides."""
+
+import math
+from dataclasses import dataclass
+
+from index.generation import Generation
+from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry, Option
+from rag.answer import Decision, Question
+from rag.retrieve import Match, agreement, clues_in, forks_of
+
+ENOUGH = 0.5  # confidence from which there is an answer
+CLEAR = 0.75  # by how much one option of a fork must lead
+
+# Log-odds that the first match is right, from its channels; fitted on the development questions, see docs/log.md.
+BIAS = -6.0
+ODDS = {"signature": 6.0, "name": 3.0, "coverage": 4.0, "vectors": 6.0, "clues": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be shown: the entry for an answer, the fork for a question, neither for an abstention."""
+
+    decision: Decision
+    confidence: float
+    entry: ErrorEntry | GlossaryEntry | None = None
+    fork: Fork | None = None
+    match: Match | None = None
+
+
+def decide(question: Question, matches: list[Match], generation: Generation, chosen: Option | None = None) -> Verdict:
+    """Return what to do with the matches; `chosen` is the option that the person picked after a fork's question."""
+    if chosen:
+        return _answer(generation.entries[chosen.entry], 1.0, next((match for match in matches if match.signature), None))
+    if not matches:
+        return Verdict("abstain", 0.0)
+    top = matches[0]
+    sure = confidence(top)
+    if sure < ENOUGH:
+        return Verdict("abstain", sure, match=top)
+    entry = generation.entries[top.entry]
+    fork = _fork_for(top, entry, generation)
+    if fork is None:
+        return _answer(entry, sure, top)
+    option = clear_option(fork, question, matches, generation)
+    if option:
+        return _answer(generation.entries[option.entry], sure, top)
+    return Verdict("ask", sure, fork=fork, match=top)
+
+
+def confidence(match: Match) -> float:
+    """Return the calibrated probability that `match` is what was asked for."""
+    odds = (
+        BIAS
+        + ODDS["signature"] * bool(match.signature)
+        + ODDS["name"] * match.name
+        + ODDS["coverage"] * match.coverage
+        + ODDS["vectors"] * match.vectors
+        + ODDS["clues"] * min(match.clues, 3)
+    )
+    return 1 / (1 + math.exp(-odds))
+
+
+def clear_option(fork: Fork, question: Question, matches: list[Match], generation: Generation) -> Option | None:
+    """Return the option that the question's own words, clues and phase speak for, if one leads clearly."""
+    cleaned = question.cleaned.lower()
+    near = {match.entry: match for match in matches}
+
+    def points(option: Option) -> float:
+        entry = generation.entries[option.entry]
+        match = near.get(option.entry)
+        return (
+            sum(clue.lower() in cleaned for clue in option.clues)
+            + clues_in(entry, cleaned)
+            + 4 * agreement(entry, question.hints)
+            + (2 * match.vectors + 2 * match.name if match and not question.is_log else 0.0)
+        )
+
+    ranked = sorted(fork.options, key=lambda option: -points(option))
+    return ranked[0] if points(ranked[0]) - points(ranked[1]) >= CLEAR else None
+
+
+def _fork_for(top: Match, entry: AnyEntry, generation: Generation) -> Fork | None:
+    """Return the fork that must be passed: the match itself, or the one that shares the signature that was hit."""
+    if isinstance(entry, Fork):
+        return entry
+    if top.signature is None:
+        return None
+    shared = top.signature.signature.casefold()
+    return next(
+        (fork for fork in forks_of(entry.id, generation) if shared in map(str.casefold, fork.signatures)),
+        None,
+    )
+
+
+def _answer(entry: AnyEntry, sure: float, match: Match | None) -> Verdict:
+    if isinstance(entry, Fork):
+        raise TypeError(f"{entry.id} is a fork, not an answer")
+    return Verdict("answer", sure, entry=entry, match=match)

@@ -1,0 +1,175 @@
+"""Question → matches: four channels (signatures, names, words, vectors), fused, passages pooled into entries."""
+
+import math
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from index.embed import Encoder
+from index.generation import Generation
+from index.names import NameHit
+from index.signatures import SignatureHit
+from index.words import content_tokens
+from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry
+from rag.answer import Hints, Question
+
+CANDIDATES = 30  # entries or passages taken from each channel
+MAX_WORDS = 48  # tokens of a question that are searched for
+
+# How much each channel counts in the fused score; fitted on the development questions, see docs/log.md.
+WEIGHTS = {
+    "signature": 2.0,
+    "name": 1.2,
+    "words": 0.6,
+    "coverage": 1.0,
+    "vectors": 1.4,
+    "clues": 0.15,
+    "hints": 1.0,
+    "kind": 0.25,
+}
+
+_ASKS_MEANING = re.compile(
+    r"(?i)^\W*(?:what(?:'s| is| are| does)\b|explain\b|define\b|meaning of|difference between|how (?:does|do) .{2,40} work|was ist|qu'est|que es)"
+    r"|\bvs\.?\b|\bstand for\b|\bmean\b"
+)
+_COMPATIBLE = {"wsl": {"linux", "windows"}, "docker": {"linux", "windows", "wsl", "macos"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One entry with what each channel says of it."""
+
+    entry: str
+    signature: SignatureHit | None = None
+    name: float = 0.0  # share of the question's letters that are a name of the entry
+    words: float = 0.0  # BM25, as a share of the best
+    coverage: float = 0.0  # share of the question's information that stands in the entry
+    vectors: float = 0.0  # cosine of the nearest passage
+    clues: int = 0
+    hints: float = 0.0
+    kind: float = 0.0
+
+    @property
+    def score(self) -> float:
+        """The fused score."""
+        return (
+            WEIGHTS["signature"] * (_strength(self.signature) if self.signature else 0.0)
+            + WEIGHTS["name"] * self.name
+            + WEIGHTS["words"] * self.words
+            + WEIGHTS["coverage"] * self.coverage
+            + WEIGHTS["vectors"] * self.vectors
+            + WEIGHTS["clues"] * min(self.clues, 4)
+            + WEIGHTS["hints"] * self.hints
+            + WEIGHTS["kind"] * self.kind
+        )
+
+
+def retrieve(question: Question, generation: Generation, encoder: Encoder) -> list[Match]:
+    """Return the entries that any channel found, best first."""
+    signatures = _best_hits(generation.signatures.find(question.lines), question)
+    names = _name_shares(generation.names.find(question.words), question)
+    tokens = content_tokens(question.words)[:MAX_WORDS]
+    bm25 = dict(generation.words.search(tokens, CANDIDATES))
+    coverage = _coverage(tokens, generation)
+    cosines = _cosines(question, generation, encoder)
+    best = max(bm25.values(), default=0.0)
+    asks_meaning = bool(_ASKS_MEANING.search(question.words)) and not question.is_log
+    cleaned = question.cleaned.lower()
+    matches = []
+    for key in {*signatures, *names, *bm25, *cosines}:
+        entry = generation.entries[key]
+        matches.append(
+            Match(
+                entry=key,
+                signature=signatures.get(key),
+                name=names.get(key, 0.0),
+                words=bm25.get(key, 0.0) / best if best else 0.0,
+                coverage=coverage.get(key, 0.0),
+                vectors=cosines.get(key, 0.0),
+                clues=clues_in(entry, cleaned),
+                hints=agreement(entry, question.hints),
+                kind=float(isinstance(entry, GlossaryEntry) == asks_meaning) if not question.is_log else 0.0,
+            )
+        )
+    return sorted(matches, key=lambda match: (-match.score, match.entry))
+
+
+def clues_in(entry: AnyEntry, cleaned: str) -> int:
+    """Return how many clues of `entry` stand in the lower-case text."""
+    return sum(clue.lower() in cleaned for clue in entry.clues) if isinstance(entry, ErrorEntry) else 0
+
+
+def agreement(entry: AnyEntry, hints: Hints) -> float:
+    """Return how well the entry's platforms, vendors, tools and phases agree with the hints: positive for, negative against."""
+    if not isinstance(entry, ErrorEntry):
+        return 0.0
+    score = 0.0
+    if entry.vendors and hints.vendors:
+        score += 0.1 if hints.vendors & set(entry.vendors) else -0.4
+    if entry.platforms and hints.platforms:
+        score += 0.05 if compatible(entry.platforms, hints.platforms) else -0.3
+    if entry.tools and hints.tools:
+        score += 0.15 if hints.tools & set(entry.tools) else -0.1
+    if hints.phases & set(entry.phases):
+        score += 0.1
+    return score
+
+
+def compatible(tags: tuple[str, ...], platforms: frozenset[str]) -> bool:
+    """Return whether something that holds on the platforms `tags` can hold for somebody on `platforms`."""
+    reachable = set(platforms).union(*(_COMPATIBLE.get(platform, set()) for platform in platforms))
+    return bool(reachable & set(tags))
+
+
+def _strength(hit: SignatureHit) -> float:
+    """Return 1 for a bare hit, up to 1.5 for a long and so unmistakable one."""
+    return 1.0 + min(hit.weight, 60) / 120
+
+
+def _best_hits(hits: list[SignatureHit], question: Question) -> dict[str, SignatureHit]:
+    """Return for each entry its longest hit; of equals the first, for the first error is the cause of the others."""
+    best: dict[str, SignatureHit] = {}
+    for hit in sorted(hits, key=lambda hit: (-hit.weight, hit.line)):
+        best.setdefault(hit.entry, hit)
+    return best
+
+
+def _name_shares(hits: list[NameHit], question: Question) -> dict[str, float]:
+    """Return which share of the question's own letters are a name of each entry."""
+    letters = sum(map(len, content_tokens(question.words))) or 1
+    shares: dict[str, float] = defaultdict(float)
+    for hit in hits:
+        shares[hit.entry] = max(shares[hit.entry], min(1.0, hit.characters / letters) if not question.is_log else 0.1)
+    return dict(shares)
+
+
+def _coverage(tokens: list[str], generation: Generation) -> dict[str, float]:
+    """Return which share of the question's information (inverse document frequency) stands in each entry."""
+    total = 0.0
+    found: dict[str, float] = defaultdict(float)
+    count = len(generation.entries)
+    for token in tokens:
+        having = generation.words.having(token)
+        information = math.log(1 + count / (len(having) + 0.5))
+        total += information
+        for key in having:
+            found[key] += information
+    return {key: value / total for key, value in found.items()}
+
+
+def _cosines(question: Question, generation: Generation, encoder: Encoder) -> dict[str, float]:
+    """Return the cosine of each entry's nearest passage."""
+    vector = encoder.encode([question.words])[0]
+    cosines: dict[str, float] = {}
+    for position, cosine in generation.vectors.search(vector, CANDIDATES * 4):
+        cosines.setdefault(generation.passages[position].entry, cosine)
+    return cosines
+
+
+def forks_of(entry: str, generation: Generation) -> list[Fork]:
+    """Return the forks that lead to `entry`."""
+    return [
+        other
+        for other in generation.entries.values()
+        if isinstance(other, Fork) and any(option.entry == entry for option in other.options)
+    ]
