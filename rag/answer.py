@@ -63,6 +63,8 @@ class Citation:
     quote: str
     start: int  # of the quote in the entry's text
     end: int
+    passage: str  # the whole cause or section around the quote
+    passage_start: int
     sources: tuple[SourceLink, ...]
 
 

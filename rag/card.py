@@ -31,6 +31,10 @@ class Numbering:
         """Return `statement` as it is shown, and note what it cites."""
         key = (entry.id, statement.start)
         if key not in self._citations:
+            around = [
+                other for other in entry.statements if (other.section, other.heading) == (statement.section, statement.heading)
+            ]
+            first, last = around[0].start, around[-1].end
             self._citations[key] = Citation(
                 n=len(self._citations) + 1,
                 entry=entry.id,
@@ -41,6 +45,8 @@ class Numbering:
                 quote=statement.text,
                 start=statement.start,
                 end=statement.end,
+                passage=entry.text[first:last],
+                passage_start=first,
                 sources=tuple(SourceLink(entry.sources[key].title, entry.sources[key].url) for key in statement.sources),
             )
         return Item(shown(statement.text), self._citations[key].n, statement.label, statement.step)

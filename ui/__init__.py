@@ -1,0 +1,1 @@
+"""Where it is asked: the page in the browser and the command line."""

@@ -1,0 +1,64 @@
+"""Many questions in one process: JSON lines in, JSON lines out, a broken line answered like any other."""
+
+import json
+import threading
+from pathlib import Path
+
+from kb.failures import BadInput, Failure
+from rag.answer import Answer, Card
+from rag.ask import Asker
+from ui.render import as_json
+
+
+def answer_all(asker: Asker, source: Path, target: Path) -> int:
+    """Answer every line of `source` into `target`; return how many.
+
+    :raises BadInput: where the source cannot be read or the target cannot be written.
+    """
+    try:
+        with source.open(encoding="utf-8", errors="replace") as questions, target.open("w", encoding="utf-8") as answers:
+            count = 0
+            for number, line in enumerate(questions, 1):
+                if line.strip():
+                    answers.write(json.dumps(answer_line(asker, line, number), ensure_ascii=False) + "\n")
+                    count += 1
+            return count
+    except OSError as fault:
+        raise BadInput(f"{fault.filename} cannot be opened ({fault.strerror}).", "Check the path.") from fault
+
+
+def answer_line(asker: Asker, line: str, number: int) -> dict[str, object]:
+    """Answer one line; what cannot be read is an abstention that says why."""
+    identity = str(number)
+    try:
+        identity, turns = _parsed(line, number)
+        return as_json(identity, answer_turns(asker, turns))
+    except Failure as failure:
+        return as_json(identity, _refusal(str(failure)))
+
+
+def answer_turns(asker: Asker, turns: list[str]) -> Answer:
+    """Answer the last turn, explanation included where there is a model."""
+    question, answer = asker.ask(turns)
+    for fuller in asker.explain(question, answer, threading.Event()):
+        answer = fuller
+    return answer
+
+
+def _parsed(line: str, number: int) -> tuple[str, list[str]]:
+    try:
+        asked = json.loads(line)
+    except json.JSONDecodeError as fault:
+        raise BadInput(f"Line {number} is no JSON ({fault.msg}).", 'Write {"id": …, "query": …}.') from fault
+    if not isinstance(asked, dict):
+        raise BadInput(f"Line {number} is no object.", 'Write {"id": …, "query": …}.')
+    turns = asked.get("turns", [asked.get("query")])
+    turns = [turn.get("content") if isinstance(turn, dict) else turn for turn in turns] if isinstance(turns, list) else [turns]
+    if not turns or not all(isinstance(turn, str) for turn in turns):
+        raise BadInput(f"Line {number} has no query.", 'Write {"id": …, "query": …} or {"id": …, "turns": [ … ]}.')
+    return str(asked.get("id", number)), turns
+
+
+def _refusal(why: str) -> Answer:
+    return Answer("abstain", 0.0, Card(why, (), ()), (), ())
+

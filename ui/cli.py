@@ -1,0 +1,188 @@
+"""The command line: parses, calls, prints. Everything it can do is a function elsewhere."""
+
+import argparse
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from typing import TYPE_CHECKING
+
+from kb.failures import BadInput, Failure
+
+if TYPE_CHECKING:  # `oomph --help` imports nothing heavy
+    from rag.ask import Asker
+    from ui.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a failure the person can mend is one line and exit code 1, anything else keeps its traceback."""
+    parsed = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except Failure as failure:
+        print(f"oomph: {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("oomph: stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our pipe, such as `head`, has enough
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="oomph", description="Help for people who run AI models on their own hardware.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="open the page in the browser (indexes first where needed)")
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: 7860)")
+    serve.add_argument("--model", type=Path, metavar="GGUF", help="a model that explains the card")
+    serve.add_argument("--no-auth", action="store_true", help="listen on another address without a password")
+    serve.set_defaults(run=_serve)
+
+    ask = commands.add_parser("ask", help="answer a question, an error or a log")
+    ask.add_argument("text", nargs="?", help="the question, or - to read a log from a pipe")
+    ask.add_argument("--json", action="store_true", help="print one JSON object")
+    ask.add_argument("--batch", type=Path, metavar="IN.jsonl", help='answer many: one {"id", "query"} or {"id", "turns"} a line')
+    ask.add_argument("--out", type=Path, metavar="OUT.jsonl", help="where the answers of --batch go")
+    ask.add_argument("--model", type=Path, metavar="GGUF", help="a model that explains the card")
+    ask.set_defaults(run=_ask)
+
+    index = commands.add_parser("index", help="index the entries anew (only what changed is embedded)")
+    index.set_defaults(run=_index)
+
+    kb = commands.add_parser("kb", help="the knowledge base").add_subparsers(required=True, metavar="COMMAND")
+    check = kb.add_parser("check", help="report every problem with file, line and field")
+    check.add_argument("folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: built-in and your own)")
+    check.set_defaults(run=_check)
+
+    where = commands.add_parser("where", help="print the folder of index, models and your own entries")
+    where.set_defaults(run=_where)
+    return parser
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    settings = _settings()
+    settings = replace(settings, host=parsed.host or settings.host, port=parsed.port or settings.port)
+    local = settings.host in ("127.0.0.1", "localhost", "::1")
+    if not local and not settings.password and not parsed.no_auth:
+        raise BadInput(
+            f"{settings.host} can be reached by others, and no password is set.", "Set OOMPH_PASSWORD, or pass --no-auth if that is meant."
+        )
+    from ui.start import Oomph
+    from ui.web import serve
+
+    oomph = Oomph(settings, model=parsed.model or settings.model)
+    oomph.index_if_stale(_show_progress)
+    if oomph.model_notice:
+        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
+    serve(oomph)
+    return 0
+
+
+def _ask(parsed: argparse.Namespace) -> int:
+    if parsed.batch is None and parsed.text is None:
+        raise BadInput("There is no question.", 'Try: oomph ask "what is a KV cache?", or pipe a log into: oomph ask -')
+    if (parsed.batch is None) != (parsed.out is None):
+        raise BadInput("--batch and --out go together.", "Name both files.")
+    text = ""
+    if parsed.batch is None:
+        text = sys.stdin.buffer.read().decode("utf-8", "replace") if parsed.text == "-" else parsed.text
+        if not text.strip():
+            raise BadInput("There is nothing to read in that.", "Paste an error message, a log or a question.")
+    from ui.start import Oomph
+
+    oomph = Oomph(_settings(), model=parsed.model)
+    oomph.index_if_stale(_show_progress)
+    if oomph.model_notice:
+        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
+    if parsed.batch:
+        from ui.batch import answer_all
+
+        count = answer_all(oomph.asker, parsed.batch, parsed.out)
+        print(f"{count} questions answered in {parsed.out}")
+        return 0
+    return _print_answer(oomph.asker, text, parsed.json)
+
+
+def _print_answer(asker: "Asker", text: str, as_object: bool) -> int:
+    from ui import render
+    from ui.batch import answer_turns
+
+    if as_object:
+        print(json.dumps(render.as_json("1", answer_turns(asker, [text])), ensure_ascii=False))
+        return 0
+    question, answer = asker.ask([text])
+    print(render.for_terminal(answer), flush=True)
+    for fuller in asker.explain(question, answer, threading.Event()):
+        answer = fuller
+    if answer.explanation or answer.notice:
+        print("\n" + render.explanation_text(answer))
+    return 0
+
+
+def _index(_: argparse.Namespace) -> int:
+    from ui.start import Oomph
+
+    report = Oomph(_settings()).index(_show_progress)
+    manifest = report.manifest
+    for failed in manifest.failed:
+        print(f"{failed.file}:{failed.line}: {failed.field}: {failed.message}", file=sys.stderr)
+    print(
+        f"{manifest.errors} errors, {manifest.terms} terms, {manifest.forks} forks in {manifest.passages} passages; "
+        f"{report.embedded} embedded, the others kept."
+    )
+    if manifest.failed:
+        print("Files with problems keep the entry they had before, if they had one.", file=sys.stderr)
+    return 0
+
+
+def _check(parsed: argparse.Namespace) -> int:
+    from datetime import date
+
+    from kb.check import check
+    from kb.read import read_knowledge
+
+    if parsed.folder and not parsed.folder.is_dir():
+        raise BadInput(f"{parsed.folder} is no folder.", "Name one that holds errors/, glossary/ or forks/.")
+    knowledge = read_knowledge(*([parsed.folder] if parsed.folder else _settings().folders))
+    problems = check(knowledge, date.today())
+    for problem in problems:
+        print(problem)
+    counts = f"{len(knowledge.errors)} errors, {len(knowledge.terms)} terms, {len(knowledge.forks)} forks"
+    print(f"{counts}: {len(problems)} problems" if problems else f"{counts}: no problems")
+    return 1 if problems else 0
+
+
+def _where(_: argparse.Namespace) -> int:
+    print(_settings().home)
+    return 0
+
+
+def _settings() -> "Settings":
+    from ui.settings import from_environment
+
+    return from_environment(os.environ)
+
+
+def _show_progress(what: str, done: int, of: int) -> None:
+    """Show how far indexing is: a bar on a terminal, a line a stage elsewhere."""
+    if sys.stderr.isatty():
+        filled = 30 * done // of if of else 30
+        end = "\n" if done >= of else ""
+        print(f"\r\033[K{what:<20} {'█' * filled}{'░' * (30 - filled)} {done}/{of}", end=end, file=sys.stderr, flush=True)
+    elif done in (0, of):
+        print(f"oomph: {what}{f' ({of})' if of > 1 else ''}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
