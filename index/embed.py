@@ -76,6 +76,7 @@ class SentenceEncoder:
     @cached_property
     def _model(self) -> "SentenceTransformer":
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is looked up on a hub
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin made a busy machine 14 times slower
         import torch
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
@@ -100,7 +101,11 @@ class SentenceEncoder:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return one float32 vector of length 1 for each text, shape (len(texts), dimension)."""
+        import torch
+
         with self._lock:  # the tokenizer inside is not safe for two threads
+            # One question needs no second thread: on a busy machine its threads would spin for half a second.
+            torch.set_num_threads(os.cpu_count() or 1 if len(texts) > BATCH else 1)
             vectors = self._model.encode(
                 list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False, convert_to_tensor=True
             )

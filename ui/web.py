@@ -1,0 +1,274 @@
+"""The page: one column to talk in, one panel beside it for evidence. The only importer of gradio.
+
+Takes a joined `Oomph`; knows no models and no files. All HTML comes sanitised from `ui.render`.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+import gradio as gr
+
+from kb.failures import Failure
+from rag.ask import Asker
+from rag.card import entry_card
+from ui import render
+from ui.batch import answer_turns
+from ui.start import Oomph
+
+HERE = Path(__file__).parent
+EXAMPLES = (
+    "CUDA out of memory. Tried to allocate 1.27 GiB",
+    "Ollama is slow and does not use my GPU",
+    "ROCm is not detected",
+    "What is a KV cache?",
+)
+WELCOME = '<div class="welcome"><h2>What broke?</h2><p>Paste an error, a whole log or a question. Nothing leaves this machine.</p></div>'
+MAX_SHOWN = 300  # lines of a pasted log that the page keeps
+
+
+@dataclass
+class Turn:
+    """One question on the page and what was shown for it."""
+
+    said: str
+    asked: str = ""
+    card: str = ""
+    explanation: str = ""
+    sources: str = ""
+
+
+@dataclass
+class Talk:
+    """The conversation of one browser tab."""
+
+    turns: list[Turn] = field(default_factory=list)
+
+    def history(self) -> str:
+        """Return all turns but the running one."""
+        return "".join(turn.asked + turn.card + turn.explanation for turn in self.turns[:-1])
+
+    def sources(self) -> str:
+        """Return the evidence of all turns; the page shows that of one."""
+        return "".join(turn.sources for turn in self.turns)
+
+
+class Page:
+    """The handlers behind the page."""
+
+    def __init__(self, oomph: Oomph) -> None:
+        self._oomph = oomph
+        self._stops: dict[str, threading.Event] = {}  # by browser tab
+
+    def respond(self, text: str, talk: Talk, request: gr.Request) -> Iterator[tuple[str, str, str, str, str, Talk]]:
+        """Show the card at once, then the explanation as it is written."""
+        stop = self._stops[str(request.session_hash)] = threading.Event()
+        talk.turns.append(Turn(said=text, asked=asked_html(text)))
+        turn, number = talk.turns[-1], len(talk.turns)
+
+        def shown() -> tuple[str, str, str, str, str, Talk]:
+            return talk.history(), turn.asked + turn.card, turn.explanation, talk.sources(), "", talk
+
+        try:
+            question, answer = self._oomph.asker.ask([earlier.said for earlier in talk.turns])
+        except Failure as failure:
+            turn.card = failure_html(failure)
+            talk.turns[:] = [earlier for earlier in talk.turns if earlier is not turn] if not text.strip() else talk.turns
+            yield talk.history(), turn.asked + turn.card, "", talk.sources(), "", talk
+            return
+        turn.card, turn.sources = render.card_html(answer, number), render.sources_html(answer.citations, number)
+        yield shown()
+        for fuller in self._oomph.asker.explain(question, answer, stop):
+            turn.explanation = render.explanation_html(fuller, number)
+            yield shown()
+
+    def stop(self, request: gr.Request) -> None:
+        """Tell the writer of this tab to stop."""
+        event = self._stops.get(str(request.session_hash))
+        if event:
+            event.set()
+
+    def status(self) -> str:
+        """Return the bar on top: what is known and what is loaded."""
+        writer = self._oomph.asker.writer
+        model = f"model: {escape(writer.name)}" if writer else "model: none, cards only"
+        try:
+            manifest = self._oomph.serving().manifest
+        except Failure as failure:
+            return f'<header><b>oomph</b> <span class="bad">{escape(str(failure))}</span></header>'
+        failed = f'<span class="bad">{len(manifest.failed)} problems in files</span>' if manifest.failed else ""
+        return (
+            f"<header><b>oomph</b><span>{manifest.errors} errors · {manifest.terms} terms · indexed {ago(manifest.created)}</span>"
+            f"{failed}<span class='model'>{model}</span></header>"
+        )
+
+    def library(self) -> str:
+        """Return what is indexed, which files have problems, and where one's own entries go."""
+        parts = []
+        try:
+            manifest = self._oomph.serving().manifest
+            parts.append(
+                f"<p>{manifest.errors} error entries, {manifest.terms} terms and {manifest.forks} forks in {manifest.passages} passages; "
+                f"generation <code>{escape(manifest.name)}</code>, embedder <code>{escape(manifest.embedder)}</code>.</p>"
+            )
+            for failed in manifest.failed:
+                where = f"{failed.file}:{failed.line}: {failed.field}"
+                parts.append(f'<p class="bad">{escape(where)}: {escape(failed.message)}</p>')
+        except Failure as failure:
+            parts.append(failure_html(failure))
+        parts.append(
+            f"<p>Your own entries: <code>{escape(str(self._oomph.settings.library))}</code>, with the folders "
+            "<code>errors/</code>, <code>glossary/</code>, <code>forks/</code>. Save a file there and index again.</p>"
+        )
+        return render.sanitised("".join(parts))
+
+    def index(self, progress: gr.Progress = gr.Progress()) -> tuple[str, str, str]:  # noqa: B008 - how gradio hands it in
+        """Index anew, with progress; return what was done, the library's and the bar's new state."""
+
+        def show(what: str, done: int, of: int) -> None:
+            progress((done, of), desc=what)
+
+        try:
+            report = self._oomph.index(show)
+            said = f"Indexed: {report.embedded} passages embedded, {report.manifest.passages - report.embedded} kept."
+            message = f'<p class="good">{said}</p>'
+        except Failure as failure:
+            message = failure_html(failure)
+        return message, self.library(), self.status()
+
+    def entries(self) -> list[tuple[str, str]]:
+        """Return (title, id) of all entries, for browsing."""
+        entries = self._oomph.serving().entries.values()
+        return sorted(((entry.title, entry.id) for entry in entries if entry.kind != "fork"), key=lambda pair: pair[0].lower())
+
+    def browse(self, chosen: str | None) -> str:
+        """Return one entry whole, with its sources."""
+        if not chosen:
+            return ""
+        answer = entry_card(chosen, self._oomph.serving())
+        return render.card_html(answer, 0) + render.sources_html(answer.citations, 0)
+
+
+def asked_html(text: str) -> str:
+    """Return what the person said; a log folded, with its first line and its length."""
+    lines = text.strip().split("\n")
+    if len(lines) < 4 and len(text) < 600:
+        return f'<div class="asked"><p>{escape(text.strip())}</p></div>'
+    kept = "\n".join(line[:1000] for line in lines[-MAX_SHOWN:])
+    return render.sanitised(
+        f'<details class="asked"><summary>{escape(lines[0][:120])} … <span>({len(lines)} lines)</span></summary>'
+        f"<pre>{escape(kept)}</pre></details>"
+    )
+
+
+def failure_html(failure: Failure) -> str:
+    """Return a failure as two sentences: what happened, what to do."""
+    return f'<article class="card failure"><p><strong>{escape(failure.what)}</strong> {escape(failure.next_step)}</p></article>'
+
+
+def ago(moment: datetime) -> str:
+    """Return how long ago something was, in one unit."""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def page(oomph: Oomph) -> gr.Blocks:
+    """Lay the page out and tie its parts to the handlers."""
+    handlers = Page(oomph)
+    with gr.Blocks(title="oomph", analytics_enabled=False, fill_width=True) as blocks:
+        bar = gr.HTML(handlers.status, elem_id="bar", js_on_load=None)
+        with gr.Tabs():
+            with gr.Tab("Ask"):
+                _ask_tab(handlers)
+            with gr.Tab("Browse"):
+                _browse_tab(handlers)
+            with gr.Tab("Library"):
+                _library_tab(handlers, bar)
+        _api(oomph.asker)
+    return blocks
+
+
+def _ask_tab(handlers: Page) -> None:
+    talk = gr.State(lambda: Talk())  # noqa: PLW0108 - gradio would take the class itself for a value
+    with gr.Row(elem_id="ask"):
+        with gr.Column(scale=3, elem_id="talk"):
+            history = gr.HTML(elem_id="history", js_on_load=None)
+            current = gr.HTML(WELCOME, elem_id="current", js_on_load=None)
+            explanation = gr.HTML(elem_id="explanation", js_on_load=None)
+            with gr.Row(elem_id="examples"):
+                buttons = [gr.Button(example, size="sm", variant="secondary") for example in EXAMPLES]
+            box = gr.Textbox(
+                placeholder="Paste an error, a log, a question …",
+                show_label=False,
+                label="Your question",
+                lines=1,
+                max_lines=10,
+                submit_btn="Ask",
+                stop_btn="Stop",
+                elem_id="box",
+                autofocus=True,
+            )
+        with gr.Column(scale=2, elem_id="evidence"):
+            sources = gr.HTML(elem_id="sources", js_on_load=None)
+    shown = [history, current, explanation, sources, box, talk]
+    asked = box.submit(handlers.respond, [box, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private")
+    for button in buttons:
+        button.click(
+            handlers.respond, [button, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private"
+        )
+    box.stop(handlers.stop, cancels=[asked], api_visibility="private")
+
+
+def _browse_tab(handlers: Page) -> None:
+    choice = gr.Dropdown(handlers.entries(), value=None, label="Entry", filterable=True, elem_id="choice")
+    entry = gr.HTML(elem_id="entry", js_on_load=None)
+    choice.change(handlers.browse, choice, entry, show_progress="hidden", api_visibility="private")
+
+
+def _library_tab(handlers: Page, bar: gr.HTML) -> None:
+    button = gr.Button("Index again", variant="primary", elem_id="reindex")
+    done = gr.HTML(elem_id="indexed", js_on_load=None, min_height=60)
+    state = gr.HTML(handlers.library, elem_id="library", js_on_load=None)
+    button.click(handlers.index, None, [done, state, bar], show_progress_on=[done], api_visibility="private")
+
+
+def _api(asker: Asker) -> None:
+    """Offer the same answer as JSON to scripts: one function, the object of the batch contract."""
+
+    def ask(query: str) -> dict[str, object]:
+        """Answer one question, error or log; returns the JSON object of the batch contract."""
+        return render.as_json("1", answer_turns(asker, [query]))
+
+    gr.api(ask, api_name="ask")
+
+
+def serve(oomph: Oomph, block: bool = True) -> gr.Blocks:
+    """Serve the page until it is stopped (or, with `block=False`, in the background)."""
+    settings = oomph.settings
+    blocks = page(oomph)
+    blocks.queue().launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        auth=("oomph", settings.password) if settings.password else None,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        footer_links=[],
+        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="orange"),
+        css=(HERE / "style.css").read_text(encoding="utf-8"),
+        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+    )
+    print(f"oomph is open at http://{settings.host}:{settings.port}", flush=True)  # noqa: T201 - the one line a person waits for
+    if block:
+        blocks.block_thread()
+    return blocks
