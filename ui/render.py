@@ -190,7 +190,8 @@ def _items_html(items: Sequence[Item], turn: int) -> str:
 
 
 def _item_html(item: Item, turn: int) -> str:
-    body = _MARKDOWN.render(item.markdown).strip()
+    first = item.markdown[:1]
+    body = _MARKDOWN.render(first.upper() + item.markdown[1:] if item.label else item.markdown).strip()
     danger = f'<p class="danger">⚠ {_DANGER}</p>' if _dangerous(item.markdown) else ""
     mark = cite_html(item.n, turn)
     body = body[: -len("</p>")] + mark + "</p>" if body.endswith("</p>") else f"{body}<p>{mark}</p>"
@@ -233,17 +234,22 @@ def _sentence_html(sentence: Sentence, turn: int) -> str:
 def sources_html(citations: Sequence[Citation], turn: int = 0) -> str:
     """Return the evidence of one answer: for each number the passage with the quoted words marked, and its official pages."""
     parts = [f'<section class="sources" data-turn="{turn}">']
+    above = ""
     for citation in citations:
+        place = f"{citation.title} · {citation.section}"
+        if place != above:
+            parts.append(f"<h4>{escape(place)}</h4>")
+            above = place
         before = citation.passage[: citation.start - citation.passage_start]
         after = citation.passage[citation.end - citation.passage_start :]
         passage = f"{escape(_readable(before))}<mark>{escape(_readable(citation.quote))}</mark>{escape(_readable(after))}"
         links = "".join(
             f'<a href="{escape(source.url, quote=True)}" target="_blank">{escape(source.title)} ↗</a>' for source in citation.sources
         )
+        start = " ".join(_readable(citation.quote).replace("`", "").split())[:70]
         parts.append(
             f'<details class="source" data-turn="{turn}" data-n="{citation.n}"><summary><span class="number">{citation.n}</span> '
-            f"{escape(citation.title)} · {escape(citation.section)}</summary>"
-            f"<blockquote>{passage}</blockquote>{links}</details>"
+            f"{escape(start)} …</summary><blockquote>{passage}</blockquote>{links}</details>"
         )
     return sanitised("".join(parts) + "</section>")
 
