@@ -9,7 +9,7 @@ from kb.entry import AnyEntry, Entry, Statement
 
 RULES = "names, then statements of one heading joined up to the window; 1"  # change it when this file cuts differently
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`*\"(])")
+_SENTENCE = re.compile(r"([.!?](?:\[\^[\w.-]+\])*)\s+(?=\S)")  # its footnotes belong to it
 
 
 def cut(entry: AnyEntry, count_tokens: Callable[[str], int], window: int) -> list[Passage]:
@@ -47,7 +47,7 @@ def _sized(
             continue
         start = statement.start
         for found in _SENTENCE.finditer(statement.text):
-            yield start, statement.start + found.start()
+            yield start, statement.start + found.end(1)
             start = statement.start + found.end()
         yield start, statement.end
 
