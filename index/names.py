@@ -5,10 +5,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
 from kb.entry import AnyEntry, plain
 
 _WORD = re.compile(r"[a-z0-9]+", re.IGNORECASE)
 LONGEST = 12  # words of a name that is looked for
+SHORTEST = 5  # letters of a word whose misspelling is corrected: shorter ones are near too many others
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class Names:
         for entry in entries:
             for name in (entry.title, *entry.aliases):
                 self._entries[normalised(plain(name))].append((entry.id, name))
+        self._words = sorted({word for key in self._entries for word in key if len(word) >= SHORTEST and word.isalpha()})
 
     def find(self, text: str) -> list[NameHit]:
         """Return the names in `text`, the longest first; a name inside a longer found one does not count."""
@@ -44,6 +49,13 @@ class Names:
                     characters = sum(map(len, key))
                     hits += [NameHit(entry, name, length, characters) for entry, name in self._entries[key]]
         return hits
+
+    def corrected(self, word: str) -> str | None:
+        """Return the word of a name that `word` misspells: one letter off, or two in a word of eight letters or more."""
+        if len(word) < SHORTEST or not word.isalpha():
+            return None
+        found = process.extractOne(word, self._words, scorer=OSA.distance, score_cutoff=2 if len(word) >= 8 else 1)
+        return str(found[0]) if found else None
 
 
 def normalised(text: str) -> tuple[str, ...]:

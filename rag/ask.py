@@ -40,7 +40,7 @@ class Asker:
         if not turns:
             raise BadInput("There is no question.", "Ask one.")
         generation = self.generation()
-        question = _with_earlier(turns)
+        question = with_earlier(turns)
         read_at = time.perf_counter()
         matches = retrieve(question, generation, self.encoder)
         chosen = _chosen(turns, matches, generation)
@@ -77,7 +77,7 @@ def _explained(answer: Answer, written: str, writer: str, started: float, finish
     return replace(answer, explanation=sentences, writer=writer, notice=notice, ms=replace(answer.ms, total=total))
 
 
-def _with_earlier(turns: Sequence[str]) -> Question:
+def with_earlier(turns: Sequence[str]) -> Question:
     """Read the last turn; a short one without an error of its own is searched together with the turn before it."""
     question = read(turns[-1])
     if len(turns) == 1:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from index.generation import Generation
 from kb.entry import AnyEntry, Cause, ErrorEntry, Fork, GlossaryEntry, Statement, plain
-from rag.answer import Block, Card, Citation, Hints, Item, Question, SourceLink
+from rag.answer import Answer, Block, Card, Citation, Hints, Item, Question, SourceLink
 from rag.decide import Verdict
 from rag.numbers import sentences
 from rag.retrieve import Match, compatible
@@ -62,14 +62,8 @@ def compose(
 ) -> tuple[Card, tuple[Citation, ...]]:
     """Return the card for a verdict, and the citations that its numbers stand for."""
     numbering = Numbering()
-    if verdict.fork:
-        card = _fork_card(verdict.fork, generation, numbering)
-    elif isinstance(verdict.entry, ErrorEntry):
-        card = _error_card(verdict.entry, question.hints, numbering)
-    elif isinstance(verdict.entry, GlossaryEntry):
-        card = _term_card(verdict.entry, generation, numbering)
-    else:
-        card = _abstention(matches, generation, numbering)
+    entry = verdict.fork or verdict.entry
+    card = _card_of(entry, question.hints, generation, numbering) if entry else _abstention(matches, generation, numbering)
     line, facts = _from_their_log(verdict, question)
     return (
         Card(card.title, card.lead, card.blocks, tuple(facts), line, card.others),
@@ -77,14 +71,30 @@ def compose(
     )
 
 
+def entry_card(identity: str, generation: Generation) -> Answer:
+    """Return one entry whole, as the answer of somebody who asked for it by name."""
+    numbering = Numbering()
+    card = _card_of(generation.entries[identity], Hints(), generation, numbering)
+    return Answer("answer", 1.0, card, numbering.citations, ())
+
+
+def _card_of(entry: AnyEntry, hints: Hints, generation: Generation, numbering: Numbering) -> Card:
+    if isinstance(entry, ErrorEntry):
+        return _error_card(entry, hints, numbering)
+    if isinstance(entry, GlossaryEntry):
+        return _term_card(entry, generation, numbering)
+    return _fork_card(entry, generation, numbering)
+
+
 def _error_card(entry: ErrorEntry, hints: Hints, numbering: Numbering) -> Card:
     causes, others = _in_order(entry.causes, hints)
+    lead = _items(entry, ("Summary", "Overview"), numbering)
     blocks = [
         Block(cause.title, tuple(numbering.item(entry, statement) for statement in (*cause.tell, *cause.fix)), "cause", position < OPEN_CAUSES)
         for position, cause in enumerate(causes)
     ]
     blocks += _sections(entry, ("Does not help", "Check"), numbering, {"Check": "Check that it worked"})
-    return Card(entry.title, _items(entry, ("Summary", "Overview"), numbering), tuple(blocks), others=others)
+    return Card(entry.title, lead, tuple(blocks), others=others)
 
 
 def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numbering) -> Card:
@@ -101,6 +111,7 @@ def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numberin
 
 def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card:
     """What all options share, then for each its summary and how to tell it."""
+    lead = _items(fork, ("Summary",), numbering)
     blocks = []
     for option in fork.options:
         entry = generation.entries[option.entry]
@@ -108,7 +119,7 @@ def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card
         if isinstance(entry, ErrorEntry):
             telling += entry.causes[0].tell[:1]
         blocks.append(Block(option.label, tuple(numbering.item(entry, statement) for statement in telling), "option", True, entry.id))
-    return Card(fork.title, _items(fork, ("Summary",), numbering), tuple(blocks))
+    return Card(fork.title, lead, tuple(blocks))
 
 
 def _abstention(matches: list[Match], generation: Generation, numbering: Numbering) -> Card:

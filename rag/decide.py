@@ -12,8 +12,8 @@ ENOUGH = 0.5  # confidence from which there is an answer
 CLEAR = 0.75  # by how much one option of a fork must lead
 
 # Log-odds that the first match is right, from its channels; fitted on the development questions, see docs/log.md.
-BIAS = -6.0
-ODDS = {"signature": 6.0, "name": 3.0, "coverage": 4.0, "vectors": 6.0, "clues": 0.3}
+BIAS = -4.1
+ODDS = {"signature": 2.18, "name": 0.96, "coverage": 2.53, "vectors": 4.3, "clues": 0.51, "hints": 0.58, "lead": 1.69}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
     if not matches:
         return Verdict("abstain", 0.0)
     top = matches[0]
-    sure = confidence(top)
+    sure = confidence(matches)
     if sure < ENOUGH:
         return Verdict("abstain", sure, match=top)
     entry = generation.entries[top.entry]
@@ -47,16 +47,24 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
     return Verdict("ask", sure, fork=fork, match=top)
 
 
-def confidence(match: Match) -> float:
-    """Return the calibrated probability that `match` is what was asked for."""
-    odds = (
-        BIAS
-        + ODDS["signature"] * bool(match.signature)
-        + ODDS["name"] * match.name
-        + ODDS["coverage"] * match.coverage
-        + ODDS["vectors"] * match.vectors
-        + ODDS["clues"] * min(match.clues, 3)
-    )
+def features(matches: list[Match]) -> dict[str, float]:
+    """Return what speaks for the first match being right: its channels, and how far it leads."""
+    top = matches[0]
+    second = matches[1].score if len(matches) > 1 else 0.0
+    return {
+        "signature": float(top.signature is not None),
+        "name": top.name,
+        "coverage": top.coverage,
+        "vectors": top.vectors,
+        "clues": float(min(top.clues, 3)),
+        "hints": top.hints,
+        "lead": min(top.score - second, 1.0),
+    }
+
+
+def confidence(matches: list[Match]) -> float:
+    """Return the calibrated probability that the first match is what was asked for."""
+    odds = BIAS + sum(ODDS[name] * value for name, value in features(matches).items())
     return 1 / (1 + math.exp(-odds))
 
 

@@ -16,7 +16,10 @@ MAX_SEARCHED = 1_200  # characters that are searched by; the embedder reads 256 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\ufeff]")
 _OVERWRITTEN = re.compile(r"^[^\n]*\r(?=[^\n])", re.MULTILINE)  # what a progress bar wrote over
-_PROGRESS = re.compile(r"\d{1,3}%\s*\||\|[█▉▊▋▌▍▎▏#=>-]{3,}|\bit/s\b|\d+(?:\.\d+)?[kMG]B/s\b|━{3,}|^pulling [0-9a-f]{12}")
+_PROGRESS = re.compile(
+    r"[^|\n]{0,80}\d{1,3}%\s*\|[^|\n]*\|[^\[\n]*(?:\[[^\]\n]*\])?"  # Loading shards:  38%|███▊      | 3/8 [00:02<00:03,  1.28it/s]
+    r"|.*━{3,}.*|^pulling [0-9a-f]{12}.*|^.*\d+(?:\.\d+)?\s?[kMG]i?B/s\b.*"
+)
 _PREFIX = re.compile(
     r"""(?:
       \s*\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z|[ ]?[+-]\d\d:?\d\d)?\]?[ \t:|-]*   # 2026-11-20 12:00:00,123
@@ -118,7 +121,9 @@ def _lines(tidy: str) -> list[str]:
         prefix = _PREFIX.match(line)
         if prefix:
             line = line[prefix.end() :]
-        if line.strip() and not (("%" in line or "/s" in line or "pulling" in line) and _PROGRESS.search(line)):
+        if "|" in line or "━" in line or "B/s" in line or line.startswith("pulling"):
+            line = _PROGRESS.sub("", line)  # what follows a bar, such as "Killed", stays
+        if line.strip():
             seen[line] = None
     return list(seen)
 

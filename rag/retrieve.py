@@ -3,7 +3,7 @@
 import math
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from index.embed import Encoder
 from index.generation import Generation
@@ -16,15 +16,15 @@ from rag.answer import Hints, Question
 CANDIDATES = 30  # entries or passages taken from each channel
 MAX_WORDS = 48  # tokens of a question that are searched for
 
-# How much each channel counts in the fused score; fitted on the development questions, see docs/log.md.
+# How much each channel counts in the fused score: fitted (benchmarks/fit.py), but for the signature, which decides; docs/log.md.
 WEIGHTS = {
     "signature": 2.0,
-    "name": 1.2,
+    "name": 1.8,
     "words": 0.6,
-    "coverage": 1.0,
+    "coverage": 0.7,
     "vectors": 1.4,
     "clues": 0.15,
-    "hints": 1.0,
+    "hints": 1.5,
     "kind": 0.25,
 }
 
@@ -32,6 +32,7 @@ _ASKS_MEANING = re.compile(
     r"(?i)^\W*(?:what(?:'s| is| are| does)\b|explain\b|define\b|meaning of|difference between|how (?:does|do) .{2,40} work|was ist|qu'est|que es)"
     r"|\bvs\.?\b|\bstand for\b|\bmean\b"
 )
+_LETTERS = re.compile(r"[A-Za-z]{5,}")
 _COMPATIBLE = {"wsl": {"linux", "windows"}, "docker": {"linux", "windows", "wsl", "macos"}}
 
 
@@ -49,23 +50,28 @@ class Match:
     hints: float = 0.0
     kind: float = 0.0
 
+    def channels(self) -> dict[str, float]:
+        """Return what each channel says, by the names in WEIGHTS."""
+        return {
+            "signature": _strength(self.signature) if self.signature else 0.0,
+            "name": self.name,
+            "words": self.words,
+            "coverage": self.coverage,
+            "vectors": self.vectors,
+            "clues": float(min(self.clues, 4)),
+            "hints": self.hints,
+            "kind": self.kind,
+        }
+
     @property
     def score(self) -> float:
         """The fused score."""
-        return (
-            WEIGHTS["signature"] * (_strength(self.signature) if self.signature else 0.0)
-            + WEIGHTS["name"] * self.name
-            + WEIGHTS["words"] * self.words
-            + WEIGHTS["coverage"] * self.coverage
-            + WEIGHTS["vectors"] * self.vectors
-            + WEIGHTS["clues"] * min(self.clues, 4)
-            + WEIGHTS["hints"] * self.hints
-            + WEIGHTS["kind"] * self.kind
-        )
+        return sum(WEIGHTS[channel] * value for channel, value in self.channels().items())
 
 
 def retrieve(question: Question, generation: Generation, encoder: Encoder) -> list[Match]:
     """Return the entries that any channel found, best first."""
+    question = _spelled(question, generation)
     signatures = _best_hits(generation.signatures.find(question.lines), question)
     names = _name_shares(generation.names.find(question.words), question)
     tokens = content_tokens(question.words)[:MAX_WORDS]
@@ -92,6 +98,19 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
             )
         )
     return sorted(matches, key=lambda match: (-match.score, match.entry))
+
+
+def _spelled(question: Question, generation: Generation) -> Question:
+    """Return the question with words that stand in no entry replaced by the name that they misspell."""
+    if question.is_log:
+        return question
+    words = question.words
+    for word in dict.fromkeys(_LETTERS.findall(words)[:MAX_WORDS]):
+        lower = word.lower()
+        right = None if generation.words.having(lower) else generation.names.corrected(lower)
+        if right:
+            words = re.sub(rf"\b{word}\b", right, words)
+    return replace(question, words=words) if words != question.words else question
 
 
 def clues_in(entry: AnyEntry, cleaned: str) -> int:

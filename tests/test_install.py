@@ -109,6 +109,27 @@ def test_macos_takes_torch_from_pypi_where_it_has_no_other_name() -> None:
     assert install.torch_source("torch==2.13.0", "darwin") == ["torch==2.13.0"]
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Collecting anyio==4.16.0 (from -r requirements.lock (line 10))", "Collecting anyio"),
+        ("  Downloading llama_cpp_python-0.3.36.tar.gz (76.6 MB)", "Downloading llama_cpp_python-0.3.36.tar.gz"),
+        ("Installing collected packages: anyio, brotli", "Installing collected packages"),
+        ("  Installing build dependencies: started", "Installing build dependencies"),
+        ("  [12/140] /usr/bin/g++ -c a.cpp", "12/140"),
+        ("  [  7%] Building CXX object a.o", "7%"),
+    ],
+)
+def test_what_moves_is_shown(line: str, shown: str) -> None:
+    found = install.MOVING.search(line)
+    assert found
+    assert shown in (found["pip"], found["built"])
+
+
+def test_the_rest_of_a_log_is_not_shown() -> None:
+    assert not install.MOVING.search("  Requirement already satisfied: anyio in [12/140]")
+
+
 def test_the_cause_of_a_failed_build_is_its_first_error_and_not_the_compilers_options() -> None:
     log = ["g++ -Werror=implicit-int -Wno-error a.cpp", "a.cpp:1:10: fatal error: cublas_v2.h: no such file", "stop"]
     assert install.cause("\n".join(log * 20)).splitlines()[0] == log[1]
