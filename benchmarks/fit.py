@@ -33,7 +33,11 @@ def main() -> None:
     weights = _best_weights([(case, matches) for case, matches in asked if case.expect])
     print("WEIGHTS =", {key: round(value, 2) for key, value in weights.items()})
 
-    tops = [(matches, float(matches[0].entry in case.expect or _forks(matches[0], case, generation))) for case, matches in asked if matches]
+    tops = [
+        (matches, float(matches[0].entry in case.expect or _forks(matches[0], case, generation)))
+        for case, matches in asked
+        if matches
+    ]
     rows = np.array([list(confidence_features(matches).values()) for matches, _ in tops])
     truth = np.array([label for _, label in tops])
     odds = LogisticRegression(C=STRENGTH, max_iter=5000).fit(rows, truth)
@@ -50,7 +54,10 @@ def main() -> None:
 def _best_weights(asked: list[tuple[Case, list[Match]]]) -> dict[str, float]:
     """Return the weights with the best mean reciprocal rank, found by changing one at a time; the signature's stays."""
     tables = [
-        (np.array([list(match.channels().values()) for match in matches]), np.array([match.entry in case.expect for match in matches]))
+        (
+            np.array([list(match.channels().values()) for match in matches]),
+            np.array([match.entry in case.expect for match in matches]),
+        )
         for case, matches in asked
     ]
     names = list(WEIGHTS)

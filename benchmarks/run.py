@@ -1,8 +1,8 @@
 """How often is the right entry found, by style, by channel, and how long does it take? `make bench`
 
-Questions lie in questions.jsonl: {"id", "style", "query" or "turns", "expect": [entry ids, none for "must abstain"], "from": where
-people asked so}. Half of them, chosen by a hash of the id, are there to tune on; the other half is what is reported.
-The last line is one JSON object.
+Questions lie in questions.jsonl: {"id", "style", "query" or "turns", "expect": [entry ids; none for "must abstain"],
+"from": where people asked so}. Half of them, chosen by a hash of the id, are there to tune on; the other half is what
+is reported. The last line is one JSON object.
 """
 
 import argparse
@@ -150,8 +150,10 @@ def main() -> None:
             if not outcome.right:
                 answer = outcome.answer
                 first = [f"{candidate.entry} {candidate.score}" for candidate in answer.candidates[:3]]
-                print(f"{outcome.case.id} {outcome.case.style} rank {outcome.rank} {answer.decision} {answer.confidence} "
-                      f"wanted {sorted(outcome.case.expect)} got {first}\n      {outcome.case.turns[-1][:150]!r}")
+                print(
+                    f"{outcome.case.id} {outcome.case.style} rank {outcome.rank} {answer.decision} {answer.confidence} "
+                    f"wanted {sorted(outcome.case.expect)} got {first}\n      {outcome.case.turns[-1][:150]!r}"
+                )
     channels = _by_channel(oomph.asker, cases) if arguments.channels else {}
     if channels:
         _table(channels)

@@ -4,7 +4,7 @@ Built aside, verified, then switched: whatever happens on the way, the last good
 """
 
 import hashlib
-import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,15 +16,17 @@ from filelock import FileLock, Timeout
 from index import generation as store
 from index.cache import EmbeddingCache
 from index.cut import RULES, cut
-from index.embed import Encoder, Vectors, encode_in_steps
+from index.embed import Encoder, Vectors
 from index.generation import FailedFile, Generation, Manifest, SourceFile
 from index.passage import Passage
 from index.words import content_tokens
-from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry
+from kb.entry import AnyEntry
 from kb.failures import BadKnowledge, IndexBusy, IndexDamaged, IndexFailure
-from kb.read import Knowledge, entry_files, read_knowledge
+from kb.read import entry_files, read_knowledge
 
 CANARIES = 20  # entries that must find themselves before a generation may serve
+
+STEP = 64  # passages encoded between two reports of progress
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
@@ -38,6 +40,15 @@ class Report:
     embedded: int
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What goes into a generation: entries by id, the file of each, and the files that could not be read."""
+
+    entries: dict[str, AnyEntry]
+    sources: dict[str, SourceFile]
+    failed: tuple[FailedFile, ...]
+
+
 def build(folders: Sequence[Path], home: Path, encoder: Encoder, progress: Progress) -> Report:
     """Index the entries below `folders` into a new generation of `home` and make it current.
 
@@ -49,18 +60,18 @@ def build(folders: Sequence[Path], home: Path, encoder: Encoder, progress: Progr
     try:
         with FileLock(home / "index" / "build.lock", timeout=0):
             progress("reading entries", 0, 1)
-            knowledge = read_knowledge(*folders)
-            entries, sources = _with_last_good(knowledge, folders, store.last_good(home))
-            passages = [passage for entry in entries.values() for passage in cut(entry, encoder.count_tokens, encoder.window)]
+            fingerprint = _fingerprint(folders, encoder)  # first: what changes while we read makes the result stale
+            content = _read(folders, store.last_good(home))
+            passages = [one for entry in content.entries.values() for one in cut(entry, encoder)]
             vectors, embedded = _embed(passages, home, encoder, progress)
-            manifest = _manifest(folders, encoder, knowledge, entries, sources, len(passages))
+            manifest = _manifest(content, fingerprint, encoder.identity, len(passages))
             aside = home / "index" / f"building-{manifest.name}"
-            store.write(aside, manifest, entries, passages, vectors)
+            store.write(aside, manifest, content.entries, passages, vectors)
             progress("verifying", 0, 1)
             _verify(aside, vectors)
             folder = home / "index" / "generations" / manifest.name
             folder.parent.mkdir(exist_ok=True)
-            shutil.move(aside, folder)
+            aside.rename(folder)
             store.make_current(home, folder)
             store.prune(home)
             progress("ready", 1, 1)
@@ -86,12 +97,16 @@ def _fingerprint(folders: Sequence[Path], encoder: Encoder) -> str:
     return digest.hexdigest()
 
 
-def _with_last_good(
-    knowledge: Knowledge, folders: Sequence[Path], previous: Generation | None
-) -> tuple[dict[str, AnyEntry], dict[str, SourceFile]]:
-    """Return the entries and their files; a file that is broken now keeps the entry it had before."""
+def _read(folders: Sequence[Path], previous: Generation | None) -> Content:
+    """Read all entries; a file that is broken now keeps the entry it had before.
+
+    :raises BadKnowledge: where there is none at all.
+    """
+    knowledge = read_knowledge(*folders)
     entries = dict(knowledge.entries)
-    sources = {_short(file, folders): SourceFile(sha256=store.sha256(file), entry=key) for key, file in knowledge.files.items()}
+    sources = {
+        _short(file, folders): SourceFile(sha256=store.sha256(file), entry=key) for key, file in knowledge.files.items()
+    }
     for file in {problem.file for problem in knowledge.problems}:
         before = previous.manifest.sources.get(_short(file, folders)) if previous else None
         if previous and before and before.entry not in entries:
@@ -100,7 +115,11 @@ def _with_last_good(
     if not entries:
         looked = ", ".join(str(folder) for folder in folders)
         raise BadKnowledge(f"No entry could be read from {looked}.", "Run: oomph kb check")
-    return entries, sources
+    failed = tuple(
+        FailedFile(file=str(problem.file), line=problem.line, field=problem.field, message=problem.message)
+        for problem in knowledge.problems
+    )
+    return Content(entries, sources, failed)
 
 
 def _short(file: Path, folders: Sequence[Path]) -> str:
@@ -112,52 +131,42 @@ def _short(file: Path, folders: Sequence[Path]) -> str:
 
 
 def _embed(passages: list[Passage], home: Path, encoder: Encoder, progress: Progress) -> tuple[Vectors, int]:
-    """Return one vector for each passage, and how many of them had to be computed."""
+    """Return one vector for each passage, and how many of them had to be computed.
+
+    What was computed is kept step by step, so that a build that is stopped goes on from there.
+    """
     hashes = [passage.hash for passage in passages]
     with EmbeddingCache(home / "index" / "embeddings.sqlite") as cache:
         known = cache.get(encoder.identity, list(dict.fromkeys(hashes)))
         new = {passage.hash: passage.embedded for passage in passages if passage.hash not in known}
-        done = 0
-
-        def step(count: int) -> None:
-            nonlocal done
-            done += count
-            progress("embedding passages", done, len(new))
-
+        longest_first = sorted(new, key=lambda key: -len(new[key]))  # texts of one length need no padding
         if new:
             progress("embedding passages", 0, len(new))
-            computed = dict(zip(new, encode_in_steps(encoder, list(new.values()), step), strict=True))
+        for first in range(0, len(new), STEP):
+            keys = longest_first[first : first + STEP]
+            computed = dict(zip(keys, encoder.encode([new[key] for key in keys]), strict=True))
             cache.put(encoder.identity, computed)
             known |= computed
+            progress("embedding passages", first + len(keys), len(new))
     return np.stack([known[key] for key in hashes]).astype(np.float32), len(new)
 
 
-def _manifest(
-    folders: Sequence[Path],
-    encoder: Encoder,
-    knowledge: Knowledge,
-    entries: dict[str, AnyEntry],
-    sources: dict[str, SourceFile],
-    passages: int,
-) -> Manifest:
-    values = list(entries.values())
+def _manifest(content: Content, fingerprint: str, embedder: str, passages: int) -> Manifest:
+    kinds = Counter(entry.kind for entry in content.entries.values())
     return Manifest(
         format=store.FORMAT,
         name=store.new_name(),
         created=datetime.now(UTC),
-        embedder=encoder.identity,
+        embedder=embedder,
         rules=RULES,
-        fingerprint=_fingerprint(folders, encoder),
-        errors=sum(isinstance(entry, ErrorEntry) for entry in values),
-        terms=sum(isinstance(entry, GlossaryEntry) for entry in values),
-        forks=sum(isinstance(entry, Fork) for entry in values),
+        fingerprint=fingerprint,
+        errors=kinds["error"],
+        terms=kinds["term"],
+        forks=kinds["fork"],
         passages=passages,
         sha256={},
-        sources=sources,
-        failed=tuple(
-            FailedFile(file=str(problem.file), line=problem.line, field=problem.field, message=problem.message)
-            for problem in knowledge.problems
-        ),
+        sources=content.sources,
+        failed=content.failed,
     )
 
 
@@ -172,10 +181,14 @@ def _verify(folder: Path, vectors: Vectors) -> None:
         for entry in list(generation.entries.values())[::every]:
             found = [key for key, _ in generation.words.search(content_tokens(entry.title) or [entry.id], 20)]
             if entry.id not in found:
-                raise IndexDamaged(f"The new index does not find {entry.title!r} by its own title.", "The old index serves on; please report this.")
+                raise _unfit(f"does not find {entry.title!r} by its own title")
         for position in range(0, len(vectors), max(1, len(vectors) // CANARIES)):
             score = generation.vectors.search(vectors[position], 1)[0][1]
             if score < 0.99:
-                raise IndexDamaged("The new index does not find a passage by its own vector.", "The old index serves on; please report this.")
+                raise _unfit("does not find a passage by its own vector")
     finally:
         generation.words.close()
+
+
+def _unfit(why: str) -> IndexDamaged:
+    return IndexDamaged(f"The new index {why}.", "The old index serves on; please report this.")

@@ -11,7 +11,7 @@ from index.embed import Vectors
 
 
 class EmbeddingCache:
-    """One SQLite file; the key is the embedder's identity and the passage's hash. Losing it costs time, nothing else."""
+    """One SQLite file; the key is the embedder's identity and the passage's hash. Losing it costs only time."""
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -25,14 +25,17 @@ class EmbeddingCache:
     def _open(file: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(file)
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS embeddings (embedder TEXT, hash TEXT, vector BLOB, PRIMARY KEY (embedder, hash)) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS embeddings"
+            " (embedder TEXT, hash TEXT, vector BLOB, PRIMARY KEY (embedder, hash)) WITHOUT ROWID"
         )
         return connection
 
     def __enter__(self) -> "EmbeddingCache":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.close()
 
     def get(self, embedder: str, hashes: Sequence[str]) -> dict[str, Vectors]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import groupby
 
+from index.embed import Encoder
 from index.passage import Passage
 from kb.entry import AnyEntry, Entry, Statement
 
@@ -12,16 +13,18 @@ RULES = "names, then statements of one heading joined up to the window; 1"  # ch
 _SENTENCE = re.compile(r"([.!?](?:\[\^[\w.-]+\])*)\s+(?=\S)")  # its footnotes belong to it
 
 
-def cut(entry: AnyEntry, count_tokens: Callable[[str], int], window: int) -> list[Passage]:
+def cut(entry: AnyEntry, encoder: Encoder) -> list[Passage]:
     """Return the passages of `entry`: its title and each alias alone, then its statements, joined per heading.
 
-    :param count_tokens: the embedder's own count for a text.
-    :param window: how many tokens the embedder reads; only a code block, a table or a step may be longer.
+    They fit the encoder's window by its own count of tokens; only a code block, a table or a step may be longer.
     """
+    count_tokens = encoder.count_tokens
     passages = list(_names(entry))
-    for (section, heading), group in groupby(entry.statements, key=lambda statement: (statement.section, statement.heading)):
+    for (section, heading), group in groupby(
+        entry.statements, key=lambda statement: (statement.section, statement.heading)
+    ):
         context = " · ".join(part for part in (entry.title, heading) if part)
-        room = window - count_tokens(context)
+        room = encoder.window - count_tokens(context)
         for start, end in _joined([*_sized(entry, group, count_tokens, room)], entry.text, count_tokens, room):
             passages.append(Passage(entry.id, section, start, end, entry.text[start:end], context))
     return passages

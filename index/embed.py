@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -29,8 +29,13 @@ BATCH = 8  # larger batches pad more than they gain on a CPU
 class Encoder(Protocol):
     """Turns texts into vectors; `identity` names everything that the vectors depend on."""
 
-    identity: str
-    window: int  # tokens
+    @property
+    def identity(self) -> str:
+        """What the vectors depend on, by name."""
+
+    @property
+    def window(self) -> int:
+        """How many tokens are read of a text."""
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens of the window `text` takes."""
@@ -81,7 +86,7 @@ class SentenceEncoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         dtype = torch.bfloat16 if _precision() == "bf16" else torch.float32
         return SentenceTransformer(str(self.folder), device="cpu", model_kwargs={"dtype": dtype}, local_files_only=True)
 
@@ -107,25 +112,13 @@ class SentenceEncoder:
             # One question needs no second thread: on a busy machine its threads would spin for half a second.
             torch.set_num_threads(os.cpu_count() or 1 if len(texts) > BATCH else 1)
             vectors = self._model.encode(
-                list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False, convert_to_tensor=True
+                list(texts),
+                batch_size=BATCH,
+                normalize_embeddings=True,
+                show_progress_bar=False,
+                convert_to_tensor=True,
             )
         return np.ascontiguousarray(vectors.float().cpu().numpy())
-
-
-def encode_in_steps(
-    encoder: Encoder, texts: Sequence[str], step: Callable[[int], None], size: int = 64
-) -> Vectors:
-    """Encode `texts`, the longest first so that batches pad little; `step` is told how many are done since the last call."""
-    order = sorted(range(len(texts)), key=lambda position: -len(texts[position]))
-    rows: list[Vectors] = []
-    for first in range(0, len(order), size):
-        chunk = order[first : first + size]
-        rows.append(encoder.encode([texts[position] for position in chunk]))
-        step(len(chunk))
-    stacked = np.concatenate(rows)
-    vectors = np.empty_like(stacked)
-    vectors[order] = stacked
-    return vectors
 
 
 def _default_folder() -> Path:

@@ -91,7 +91,9 @@ class Generation:
         return Names(self.entries.values())
 
 
-def write(folder: Path, manifest: Manifest, entries: dict[str, AnyEntry], passages: list[Passage], vectors: Vectors) -> None:
+def write(
+    folder: Path, manifest: Manifest, entries: dict[str, AnyEntry], passages: list[Passage], vectors: Vectors
+) -> None:
     """Write a generation into the new folder `folder`; the checksums are added to its manifest here."""
     folder.mkdir(parents=True)
     (folder / "entries.json").write_bytes(_ENTRIES.dump_json(entries))
@@ -139,7 +141,8 @@ def read_manifest(folder: Path) -> Manifest:
         raw = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if isinstance(raw, dict) and raw.get("format") != FORMAT:
             raise IndexStale(
-                f"The index {folder.name} has format {raw.get('format')}, this program writes format {FORMAT}.", "Run: oomph index"
+                f"The index {folder.name} has format {raw.get('format')}, this program writes format {FORMAT}.",
+                "Run: oomph index",
             )
         return Manifest.model_validate(raw)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as fault:
@@ -192,7 +195,7 @@ def make_current(home: Path, folder: Path) -> None:
         stream.write(folder.name)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(aside, pointer)
+    aside.replace(pointer)
 
 
 def prune(home: Path, keep: int = KEEP) -> None:

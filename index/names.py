@@ -33,7 +33,9 @@ class Names:
         for entry in entries:
             for name in (entry.title, *entry.aliases):
                 self._entries[normalised(plain(name))].append((entry.id, name))
-        self._words = sorted({word for key in self._entries for word in key if len(word) >= SHORTEST and word.isalpha()})
+        self._words = sorted(
+            {word for key in self._entries for word in key if len(word) >= SHORTEST and word.isalpha()}
+        )
 
     def find(self, text: str) -> list[NameHit]:
         """Return the names in `text`, the longest first; a name inside a longer found one does not count."""
@@ -51,7 +53,7 @@ class Names:
         return hits
 
     def corrected(self, word: str) -> str | None:
-        """Return the word of a name that `word` misspells: one letter off, or two in a word of eight letters or more."""
+        """Return the word of a name that `word` misspells: one letter off, or two in eight and more."""
         if len(word) < SHORTEST or not word.isalpha():
             return None
         found = process.extractOne(word, self._words, scorer=OSA.distance, score_cutoff=2 if len(word) >= 8 else 1)

@@ -1,4 +1,4 @@
-"""Error messages → entries, by their signatures. One pass over the lines; a template is tried only where its rarest word stands."""
+"""Error messages → entries, by their signatures: one pass, a template is tried only where its rarest word stands."""
 
 import re
 from collections import Counter, defaultdict
@@ -51,9 +51,7 @@ class Signatures:
                     joined = _joined(lines, position, first)
                     found = expression.search(joined) if joined else None
                     if found:
-                        hits.append(
-                            SignatureHit(entry, signature, first, found.start(), found.end(), found.groups(""))
-                        )
+                        hits.append(SignatureHit(entry, signature, first, found.start(), found.end(), found.groups("")))
                         break
         return hits
 

@@ -17,9 +17,11 @@ WEIGHTS = {"title": 6.0, "names": 6.0, "signatures": 3.0, "summary": 2.0, "body"
 _CHUNK = re.compile(r"[^\W_]+(?:[-_.:=/+*]*[^\W_]+)*", re.UNICODE)
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
 _STOP = frozenset(
-    "a an and any are as at be been but by can could did do does for from get gets getting had has have how i if in into is it its "
-    "just me my no not of on or so than that the their them then there they this to up use used using want was we what when "
-    "which while who why will with would you your im ive dont doesnt cant".split()
+    (
+        "a an and any are as at be been but by can could did do does for from get gets getting had has have how i "
+        "if in into is it its just me my no not of on or so than that the their them then there they this to up "
+        "use used using want was we what when which while who why will with would you your im ive dont doesnt cant "
+    ).split()
 )
 
 
@@ -47,7 +49,9 @@ class Words:
     def __init__(self, file: Path) -> None:
         """:raises IndexDamaged: where the file is no such index."""
         try:
-            self._connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+            self._connection = sqlite3.connect(
+                f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
+            )
             self.count = int(self._connection.execute("SELECT count(*) FROM entries").fetchone()[0])
         except sqlite3.Error as fault:
             raise IndexDamaged(f"The word index {file.name} cannot be read ({fault}).", "Run: oomph index") from fault
@@ -57,7 +61,8 @@ class Words:
         """Write a new index of `entries` to `file`."""
         with sqlite3.connect(file) as connection:
             columns = ", ".join(WEIGHTS)
-            connection.execute(f"CREATE VIRTUAL TABLE entries USING fts5(id UNINDEXED, {columns}, tokenize=\"porter unicode61 tokenchars '_'\")")
+            how = "tokenize=\"porter unicode61 tokenchars '_'\""
+            connection.execute(f"CREATE VIRTUAL TABLE entries USING fts5(id UNINDEXED, {columns}, {how})")
             rows = ([entry.id, *(" ".join(tokens(field)) for field in _fields(entry))] for entry in entries)
             connection.executemany(f"INSERT INTO entries VALUES (?{', ?' * len(WEIGHTS)})", rows)
             connection.execute("INSERT INTO entries(entries) VALUES ('optimize')")
@@ -70,7 +75,8 @@ class Words:
         query = " OR ".join(f'"{word}"' for word in words)
         weights = ", ".join(str(weight) for weight in (0.0, *WEIGHTS.values()))
         rows = self._connection.execute(
-            f"SELECT id, -bm25(entries, {weights}) AS score FROM entries WHERE entries MATCH ? ORDER BY score DESC LIMIT ?",
+            f"SELECT id, -bm25(entries, {weights}) AS score FROM entries WHERE entries MATCH ?"
+            " ORDER BY score DESC LIMIT ?",
             (query, limit),
         )
         return [(str(identity), float(score)) for identity, score in rows]

@@ -21,6 +21,11 @@ RENAMED = {  # what no fix may tell people to use any more → what it is called
     "LLAMA_CUBLAS": "GGML_CUDA",
     "LLAMA_CUDA": "GGML_CUDA",
 }
+SOURCED = {  # sections that need at least one source
+    "error": ("Check", "Does not help", "Overview"),
+    "term": ("Explanation", "Example"),
+    "fork": ("Summary",),
+}
 _CODE = re.compile(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
 
 
@@ -55,23 +60,26 @@ def _at(knowledge: Knowledge, entry: AnyEntry, message: str, field: str, needle:
 
 def _links(knowledge: Knowledge) -> Iterator[Problem]:
     """Every id that is named must exist, and be of the right kind."""
+    names: dict[type, str] = {Entry: "entry", GlossaryEntry: "glossary term", ErrorEntry: "error entry"}
     for entry in knowledge.entries.values():
-        named: list[tuple[str, str, type]] = []
-        if isinstance(entry, Entry):
-            named += [("related", other, Entry) for other in entry.related]
-        if isinstance(entry, ErrorEntry):
-            named += [("terms", other, GlossaryEntry) for other in entry.terms]
-        if isinstance(entry, GlossaryEntry):
-            named += [("errors", other, ErrorEntry) for other in entry.errors]
-            named += [("confused_with", pair.term, GlossaryEntry) for pair in entry.confused_with]
-        if isinstance(entry, Fork):
-            named += [("options", option.entry, ErrorEntry) for option in entry.options]
-        for field, other, kind in named:
+        for field, other, kind in _named(entry):
             if other == entry.id:
                 yield _at(knowledge, entry, f"{other} names itself", field, other)
             elif not isinstance(knowledge.entries.get(other), kind):
-                what = {Entry: "entry", GlossaryEntry: "glossary term", ErrorEntry: "error entry"}[kind]
-                yield _at(knowledge, entry, f"there is no {what} {other}", field, other)
+                yield _at(knowledge, entry, f"there is no {names[kind]} {other}", field, other)
+
+
+def _named(entry: AnyEntry) -> Iterator[tuple[str, str, type]]:
+    """Yield (field, id, kind that it must have) for every id that an entry names."""
+    if isinstance(entry, Fork):
+        yield from (("options", option.entry, ErrorEntry) for option in entry.options)
+        return
+    yield from (("related", other, Entry) for other in entry.related)
+    if isinstance(entry, ErrorEntry):
+        yield from (("terms", other, GlossaryEntry) for other in entry.terms)
+    else:
+        yield from (("errors", other, ErrorEntry) for other in entry.errors)
+        yield from (("confused_with", pair.term, GlossaryEntry) for pair in entry.confused_with)
 
 
 def _footnotes(knowledge: Knowledge) -> Iterator[Problem]:
@@ -87,21 +95,25 @@ def _footnotes(knowledge: Knowledge) -> Iterator[Problem]:
 def _unsourced(knowledge: Knowledge) -> Iterator[Problem]:
     """What a reader acts on has a source: causes, examples, and every command in a fix."""
     for entry in knowledge.entries.values():
-        if isinstance(entry, ErrorEntry):
-            if not entry.causes:
-                yield _at(knowledge, entry, "has no cause", "body")
-            for cause in entry.causes:
-                for label, statements in (("Tell", cause.tell), ("Fix", cause.fix)):
-                    if not statements:
-                        yield _at(knowledge, entry, f"cause {cause.title!r} has no {label}", "body", cause.title)
-                    elif not any(statement.sources for statement in statements):
-                        yield _at(knowledge, entry, f"the {label} of {cause.title!r} has no source", "body", cause.title)
-            yield from _commands(knowledge, entry)
-        sourced = ("Check", "Does not help", "Overview") if isinstance(entry, ErrorEntry) else ("Explanation", "Example")
-        for section in sourced if not isinstance(entry, Fork) else ("Summary",):
+        for section in SOURCED[entry.kind]:
             here = [statement for statement in entry.statements if statement.section == section]
             if here and not any(statement.sources for statement in here):
                 yield _at(knowledge, entry, f"{section} has no source", "body", f"## {section}")
+        if isinstance(entry, ErrorEntry):
+            if not entry.causes:
+                yield _at(knowledge, entry, "has no cause", "body")
+            yield from _causes(knowledge, entry)
+            yield from _commands(knowledge, entry)
+
+
+def _causes(knowledge: Knowledge, entry: ErrorEntry) -> Iterator[Problem]:
+    """Yield each Tell and Fix that is missing or has no source."""
+    for cause in entry.causes:
+        for label, statements in (("Tell", cause.tell), ("Fix", cause.fix)):
+            if not statements:
+                yield _at(knowledge, entry, f"cause {cause.title!r} has no {label}", "body", cause.title)
+            elif not any(statement.sources for statement in statements):
+                yield _at(knowledge, entry, f"the {label} of {cause.title!r} has no source", "body", cause.title)
 
 
 def _commands(knowledge: Knowledge, entry: ErrorEntry) -> Iterator[Problem]:
@@ -162,7 +174,8 @@ def _renamed(knowledge: Knowledge) -> Iterator[Problem]:
 
 def _lines(knowledge: Knowledge) -> Iterator[Problem]:
     """Summaries and definitions are one line that is read in a glance."""
-    for entry in [*knowledge.errors, *knowledge.terms]:
+    entries: list[ErrorEntry | GlossaryEntry] = [*knowledge.errors, *knowledge.terms]
+    for entry in entries:
         if len(entry.line) > MAX_LINE:
             field = "summary" if isinstance(entry, ErrorEntry) else "definition"
             yield _at(knowledge, entry, f"is {len(entry.line)} characters long; {MAX_LINE} at most", field)
@@ -172,9 +185,7 @@ def _islands(knowledge: Knowledge) -> Iterator[Problem]:
     """Every built-in entry is linked to or from another."""
     linked: set[str] = set()
     for entry in knowledge.entries.values():
-        targets = set(getattr(entry, "related", ())) | set(getattr(entry, "terms", ())) | set(getattr(entry, "errors", ()))
-        if isinstance(entry, Fork):
-            targets |= {option.entry for option in entry.options}
+        targets = {other for _, other, _ in _named(entry)}
         linked |= targets | ({entry.id} if targets else set())
     for entry in knowledge.entries.values():
         if entry.id not in linked and knowledge.files[entry.id].is_relative_to(BUILT_IN):

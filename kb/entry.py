@@ -35,7 +35,14 @@ Category = Literal[
 ]
 Section = Literal[
     "Summary",
-    "Overview", "Causes", "Does not help", "Check", "Explanation", "Example", "Where you meet it", "Questions",
+    "Overview",
+    "Causes",
+    "Does not help",
+    "Check",
+    "Explanation",
+    "Example",
+    "Where you meet it",
+    "Questions",
     "Confused with",
 ]
 Label = Literal["", "tell", "fix"]

@@ -47,12 +47,23 @@ class Asker:
         verdict = decide(question, matches, generation, chosen)
         retrieved_at = time.perf_counter()
         card, citations = compose(verdict, question, matches, generation)
-        asked = ForkQuestion(verdict.fork.question, tuple(option.label for option in verdict.fork.options)) if verdict.fork else None
+        asked = (
+            ForkQuestion(verdict.fork.question, tuple(option.label for option in verdict.fork.options))
+            if verdict.fork
+            else None
+        )
         winner = verdict.entry or verdict.fork
         candidates = _candidates(matches, generation, winner.id if winner else None)
         done = time.perf_counter()
-        ms = Times(*(round(1000 * span, 1) for span in (read_at - started, retrieved_at - read_at, done - started, done - started)))
-        return question, Answer(verdict.decision, round(verdict.confidence, 3), card, citations, candidates, asked, ms=ms)
+        ms = Times(
+            *(
+                round(1000 * span, 1)
+                for span in (read_at - started, retrieved_at - read_at, done - started, done - started)
+            )
+        )
+        return question, Answer(
+            verdict.decision, round(verdict.confidence, 3), card, citations, candidates, asked, ms=ms
+        )
 
     def explain(self, question: Question, answer: Answer, stop: threading.Event) -> Iterator[Answer]:
         """Yield `answer` with a growing explanation, each sentence checked; without evidence or a model, nothing."""

@@ -17,7 +17,8 @@ NEAREST = 3  # entries named when nothing fits
 
 NOTHING = "Nothing in the knowledge base fits this."
 HOW_TO_ASK = (
-    "What would help: the exact error message, the ten lines before it, which program printed it, and the command that was run."
+    "What would help: the exact error message, the ten lines before it, which program printed it, "
+    "and the command that was run."
 )
 
 
@@ -32,7 +33,9 @@ class Numbering:
         key = (entry.id, statement.start)
         if key not in self._citations:
             around = [
-                other for other in entry.statements if (other.section, other.heading) == (statement.section, statement.heading)
+                other
+                for other in entry.statements
+                if (other.section, other.heading) == (statement.section, statement.heading)
             ]
             first, last = around[0].start, around[-1].end
             self._citations[key] = Citation(
@@ -47,7 +50,9 @@ class Numbering:
                 end=statement.end,
                 passage=entry.text[first:last],
                 passage_start=first,
-                sources=tuple(SourceLink(entry.sources[key].title, entry.sources[key].url) for key in statement.sources),
+                sources=tuple(
+                    SourceLink(entry.sources[key].title, entry.sources[key].url) for key in statement.sources
+                ),
             )
         return Item(shown(statement.text), self._citations[key].n, statement.label, statement.step)
 
@@ -63,7 +68,9 @@ def compose(
     """Return the card for a verdict, and the citations that its numbers stand for."""
     numbering = Numbering()
     entry = verdict.fork or verdict.entry
-    card = _card_of(entry, question.hints, generation, numbering) if entry else _abstention(matches, generation, numbering)
+    card = (
+        _card_of(entry, question.hints, generation, numbering) if entry else _abstention(matches, generation, numbering)
+    )
     line, facts = _from_their_log(verdict, question)
     return (
         Card(card.title, card.lead, card.blocks, tuple(facts), line, card.others),
@@ -90,7 +97,12 @@ def _error_card(entry: ErrorEntry, hints: Hints, numbering: Numbering) -> Card:
     causes, others = _in_order(entry.causes, hints)
     lead = _items(entry, ("Summary", "Overview"), numbering)
     blocks = [
-        Block(cause.title, tuple(numbering.item(entry, statement) for statement in (*cause.tell, *cause.fix)), "cause", position < OPEN_CAUSES)
+        Block(
+            cause.title,
+            tuple(numbering.item(entry, statement) for statement in (*cause.tell, *cause.fix)),
+            "cause",
+            position < OPEN_CAUSES,
+        )
         for position, cause in enumerate(causes)
     ]
     blocks += _sections(entry, ("Does not help", "Check"), numbering, {"Check": "Check that it worked"})
@@ -105,7 +117,9 @@ def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numberin
     for pair in (statement for statement in entry.statements if statement.section == "Confused with"):
         other = generation.entries.get(pair.heading)
         if other:
-            blocks.append(Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False, link=other.id))
+            blocks.append(
+                Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False, link=other.id)
+            )
     return Card(entry.title, lead, tuple(blocks))
 
 
@@ -118,7 +132,11 @@ def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card
         telling = [statement for statement in entry.statements if statement.section == "Summary"]
         if isinstance(entry, ErrorEntry):
             telling += entry.causes[0].tell[:1]
-        blocks.append(Block(option.label, tuple(numbering.item(entry, statement) for statement in telling), "option", True, entry.id))
+        blocks.append(
+            Block(
+                option.label, tuple(numbering.item(entry, statement) for statement in telling), "option", True, entry.id
+            )
+        )
     return Card(fork.title, lead, tuple(blocks))
 
 
@@ -132,7 +150,7 @@ def _abstention(matches: list[Match], generation: Generation, numbering: Numberi
 
 
 def _in_order(causes: tuple[Cause, ...], hints: Hints) -> tuple[list[Cause], int]:
-    """Put the causes that are tagged with what the person has first; count and drop those of other platforms and vendors."""
+    """Put the causes tagged with what the person has first; drop and count those of other platforms and vendors."""
     kept = [cause for cause in causes if _possible(cause, hints)]
     mine = {*hints.platforms, *hints.vendors, *hints.tools, *hints.phases}
     return sorted(kept, key=lambda cause: not mine & set(cause.tags)), len(causes) - len(kept)
@@ -151,7 +169,11 @@ def _items(entry: AnyEntry, sections: Iterable[str], numbering: Numbering) -> tu
 
 
 def _sections(
-    entry: AnyEntry, sections: Iterable[str], numbering: Numbering, titles: dict[str, str] | None = None, is_open: bool = True
+    entry: AnyEntry,
+    sections: Iterable[str],
+    numbering: Numbering,
+    titles: dict[str, str] | None = None,
+    is_open: bool = True,
 ) -> list[Block]:
     """Return a block for each section, or for each question in it."""
     blocks = []

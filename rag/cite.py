@@ -27,7 +27,9 @@ _COMMAND = re.compile(
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:[.,]\d+)*(?![\w])\s?(?:%|[KMGT]i?B\b|tokens?\b|tok/s\b|GPUs?\b)?", re.IGNORECASE)
 
 
-def check(written: str, citations: Sequence[Citation], facts: Sequence[str] = (), finished: bool = True) -> tuple[Sentence, ...]:
+def check(
+    written: str, citations: Sequence[Citation], facts: Sequence[str] = (), finished: bool = True
+) -> tuple[Sentence, ...]:
     """Split what was written into sentences and hold each against the cited statements.
 
     :param facts: sentences computed from the person's own log; their numbers are known too.

@@ -30,7 +30,9 @@ class Verdict:
 def decide(question: Question, matches: list[Match], generation: Generation, chosen: Option | None = None) -> Verdict:
     """Return what to do with the matches; `chosen` is the option that the person picked after a fork's question."""
     if chosen:
-        return _answer(generation.entries[chosen.entry], 1.0, next((match for match in matches if match.signature), None))
+        return _answer(
+            generation.entries[chosen.entry], 1.0, next((match for match in matches if match.signature), None)
+        )
     if not matches:
         return Verdict("abstain", 0.0)
     top = matches[0]

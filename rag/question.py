@@ -37,7 +37,9 @@ _PREFIX = re.compile(
     )+""",
     re.VERBOSE,
 )
-_EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound|Warning|Failure)\b(?::|$)")
+_EXCEPTION = re.compile(
+    r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound|Warning|Failure)\b(?::|$)"
+)
 _FAILURE = re.compile(
     r"(?i)\b(?:error|fatal|failed|failure|fails|panic|abort(?:ed|ing)?|exception|out of memory|oom|killed|core dumped|segmentation fault"
     r"|cannot|can't|could not|couldn't|unable to|not found|no such|denied|refused|unsupported|not supported|invalid|illegal"
@@ -46,7 +48,10 @@ _FAILURE = re.compile(
 _FRAME = re.compile(r'^\s*(?:File "|at |\^+$|~+\^|#\d+ 0x)|^Traceback|^\s{4,}\S')
 _MASKED = (
     (re.compile(r"https?://\S+"), " "),
-    (re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][\w.@+~ -]*?[\w.@+~-]){2,}[\\/]?"), " "),  # paths of two parts or more
+    (
+        re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][\w.@+~ -]*?[\w.@+~-]){2,}[\\/]?"),
+        " ",
+    ),  # paths of two parts or more
     (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{12,}\b"), " "),
 )
 _LOG_WORD = re.compile(r"[=:\[\](){}<>_/\\|]|\d{2,}")
@@ -55,19 +60,29 @@ _HINTS: dict[str, dict[str, re.Pattern[str]]] = {
     "platforms": {
         "wsl": re.compile(r"(?i)\bwsl ?2?\b|microsoft-standard"),
         "docker": re.compile(r"(?i)\bdocker\b|\bcontainers?\b|\bpodman\b|\bcompose\b|\bkubernetes\b|\bk8s\b"),
-        "windows": re.compile(r"(?i)\bwindows\b|\bwin(?:32|10|11)\b|\bpowershell\b|\b[A-Z]:\\|\.dll\b|\.exe\b|\bWinError\b"),
-        "macos": re.compile(r"(?i)\bmac ?os\b|\bmac(?:book|s| mini| studio)?\b|\bosx\b|\bdarwin\b|apple silicon|\bm[1-5] (?:pro|max|ultra)\b"),
-        "linux": re.compile(r"(?i)\blinux\b|\bubuntu\b|\bdebian\b|\bfedora\b|\barch\b|\bnixos\b|/home/|/usr/|/opt/|\.so(?:\.\d+)*\b"),
+        "windows": re.compile(
+            r"(?i)\bwindows\b|\bwin(?:32|10|11)\b|\bpowershell\b|\b[A-Z]:\\|\.dll\b|\.exe\b|\bWinError\b"
+        ),
+        "macos": re.compile(
+            r"(?i)\bmac ?os\b|\bmac(?:book|s| mini| studio)?\b|\bosx\b|\bdarwin\b|apple silicon|\bm[1-5] (?:pro|max|ultra)\b"
+        ),
+        "linux": re.compile(
+            r"(?i)\blinux\b|\bubuntu\b|\bdebian\b|\bfedora\b|\barch\b|\bnixos\b|/home/|/usr/|/opt/|\.so(?:\.\d+)*\b"
+        ),
     },
     "vendors": {
-        "nvidia": re.compile(r"(?i)nvidia|\bcuda|\bgeforce\b|\brtx ?\d|\bgtx ?\d|\btesla\b|\bquadro\b|\b[ahbl]\d00\b|cublas|cudnn"),
+        "nvidia": re.compile(
+            r"(?i)nvidia|\bcuda|\bgeforce\b|\brtx ?\d|\bgtx ?\d|\btesla\b|\bquadro\b|\b[ahbl]\d00\b|cublas|cudnn"
+        ),
         "amd": re.compile(r"(?i)\bamd\b|\brocm|\bradeon\b|\brx ?\d{4}|\bgfx\d|\bhip\b|\bhipblas|\bmi\d{2,3}x?\b"),
         "apple": re.compile(r"(?i)\bapple\b|\bmetal\b|\bmps\b|\bm[1-5] (?:pro|max|ultra|chip)\b|macbook"),
         "intel": re.compile(r"(?i)\bintel\b|\barc [ab]\d{3}\b|\bxpu\b|\boneapi\b|\bsycl\b"),
     },
     "tools": {
         "ollama": re.compile(r"(?i)\bollama\b"),
-        "llama.cpp": re.compile(r"(?i)\bllama[._-]?cpp\b|\bllama-(?:server|cli|bench|quantize)\b|\bggml_|\bllama_model|\bllama_context|\bgguf\b"),
+        "llama.cpp": re.compile(
+            r"(?i)\bllama[._-]?cpp\b|\bllama-(?:server|cli|bench|quantize)\b|\bggml_|\bllama_model|\bllama_context|\bgguf\b"
+        ),
         "llama-cpp-python": re.compile(r"(?i)\bllama[-_]cpp[-_]python\b|from llama_cpp"),
         "vllm": re.compile(r"(?i)\bvllm\b"),
         "transformers": re.compile(r"(?i)\btransformers\b|from_pretrained"),
@@ -79,9 +94,15 @@ _HINTS: dict[str, dict[str, re.Pattern[str]]] = {
         "bitsandbytes": re.compile(r"(?i)\bbitsandbytes\b|\bbnb\b"),
     },
     "phases": {
-        "train": re.compile(r"(?i)\bfine-?tun|\btrain(?:ing|er)?\b|loss\.backward|optimizer\.step|\bq?lora\b|\bepoch\b"),
-        "load": re.compile(r"(?i)from_pretrained|loading checkpoint|load(?:ing|s)? (?:the |a |my )?(?:model|weights)|load_model|while loading|load_state_dict"),
-        "generate": re.compile(r"(?i)\.generate\(|\blong (?:chat|conversation|context|prompt)|while generating|during (?:inference|generation)|after a while"),
+        "train": re.compile(
+            r"(?i)\bfine-?tun|\btrain(?:ing|er)?\b|loss\.backward|optimizer\.step|\bq?lora\b|\bepoch\b"
+        ),
+        "load": re.compile(
+            r"(?i)from_pretrained|loading checkpoint|load(?:ing|s)? (?:the |a |my )?(?:model|weights)|load_model|while loading|load_state_dict"
+        ),
+        "generate": re.compile(
+            r"(?i)\.generate\(|\blong (?:chat|conversation|context|prompt)|while generating|during (?:inference|generation)|after a while"
+        ),
         "install": re.compile(r"(?i)\bpip3? install\b|\binstall(?:ing|ed|ation)?\b"),
         "build": re.compile(r"(?i)\bcmake\b|\bcompil(?:e|ing)\b|building wheel"),
     },
@@ -163,7 +184,9 @@ def _mask(text: str) -> str:
 
 def _hints(lines: list[str], errors: list[int], is_log: bool) -> Hints:
     """Return what the text says about platform, vendor, tool and phase."""
-    near = lines if len(lines) <= 400 else [*lines[:100], *(lines[position] for position in errors[:100]), *lines[-200:]]
+    near = (
+        lines if len(lines) <= 400 else [*lines[:100], *(lines[position] for position in errors[:100]), *lines[-200:]]
+    )
     text = "\n".join(near)
     found = {
         kind: frozenset(name for name, pattern in patterns.items() if pattern.search(text))

@@ -40,7 +40,9 @@ class LlamaWriter:
             with file.open("rb") as stream:
                 magic = stream.read(4)
         except OSError as fault:
-            raise ModelFailure(f"{file} cannot be opened ({fault.strerror or fault}).", "Check the path given as the model.") from fault
+            raise ModelFailure(
+                f"{file} cannot be opened ({fault.strerror or fault}).", "Check the path given as the model."
+            ) from fault
         if magic != b"GGUF":
             raise ModelFailure(
                 f"{file.name} is no GGUF file (it starts with {magic!r}).",
@@ -54,7 +56,13 @@ class LlamaWriter:
                 return
             llama = self._loaded()
             try:
-                chunks = llama.create_chat_completion(messages, max_tokens=MAX_NEW, temperature=0.2, top_p=0.9, stream=True)  # type: ignore[arg-type]
+                chunks = llama.create_chat_completion(
+                    messages,  # type: ignore[arg-type]  # plain dicts are what it takes
+                    max_tokens=MAX_NEW,
+                    temperature=0.2,
+                    top_p=0.9,
+                    stream=True,
+                )
                 for chunk in chunks:
                     if stop.is_set():
                         return
@@ -62,7 +70,10 @@ class LlamaWriter:
                     if text:
                         yield str(text)
             except (ValueError, RuntimeError) as fault:
-                raise ModelFailure(f"{self.name} stopped ({fault}).", "The card above holds without it; try a smaller model or a shorter question.") from fault
+                raise ModelFailure(
+                    f"{self.name} stopped ({fault}).",
+                    "The card above holds without it; try a smaller model or a shorter question.",
+                ) from fault
 
     def describe(self) -> str:
         """Return the model's name and where it runs."""
@@ -79,7 +90,7 @@ class LlamaWriter:
             except (ValueError, RuntimeError, OSError, AssertionError) as fault:
                 raise ModelFailure(
                     f"{self.file.name} cannot be loaded ({fault}).",
-                    "It may be cut off, too new for this llama.cpp, or larger than the free memory; the card holds without it.",
+                    "It may be cut off, too new for this llama.cpp, or too large; the card holds without it.",
                 ) from fault
         return self._llama
 

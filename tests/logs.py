@@ -12,9 +12,28 @@ OOM = (
 def out_of_memory_while_loading(lines: int = 200, seed: int = 1) -> str:
     """Return a log of about `lines` lines: start-up chatter, shards, then the traceback of a model that does not fit."""
     chance = random.Random(seed)
-    head = [f"2026-11-20 12:{index // 60:02d}:{index % 60:02d},{chance.randrange(1000):03d} - INFO - preparing worker {index} of the pool" for index in range(lines - 40)]
-    shards = [f"Loading checkpoint shards:  {10 * step}%|{'█' * step:<10}| {step}/10 [00:0{step % 10}<00:05,  1.2s/it]" for step in range(10)]
+    head = [
+        f"2026-11-20 12:{index // 60:02d}:{index % 60:02d},{chance.randrange(1000):03d} - INFO - preparing worker {index} of the pool"
+        for index in range(lines - 40)
+    ]
+    shards = [
+        f"Loading checkpoint shards:  {10 * step}%|{'█' * step:<10}| {step}/10 [00:0{step % 10}<00:05,  1.2s/it]"
+        for step in range(10)
+    ]
     frames = []
     for depth in range(12):
-        frames += [f'  File "/home/someone/venv/lib/python3.11/site-packages/transformers/modeling_utils.py", line {400 + depth}, in step_{depth}', f"    return self.step_{depth + 1}(*args, **kwargs)"]
-    return "\n".join([*head, *shards, "Traceback (most recent call last):", '  File "/home/someone/run.py", line 12, in <module>', '    model = AutoModelForCausalLM.from_pretrained(name).to("cuda")', *frames, OOM])
+        frames += [
+            f'  File "/home/someone/venv/lib/python3.11/site-packages/transformers/modeling_utils.py", line {400 + depth}, in step_{depth}',
+            f"    return self.step_{depth + 1}(*args, **kwargs)",
+        ]
+    return "\n".join(
+        [
+            *head,
+            *shards,
+            "Traceback (most recent call last):",
+            '  File "/home/someone/run.py", line 12, in <module>',
+            '    model = AutoModelForCausalLM.from_pretrained(name).to("cuda")',
+            *frames,
+            OOM,
+        ]
+    )

@@ -36,7 +36,9 @@ def test_an_option_is_answered_with_its_entry_and_the_numbers_of_the_log(asker):
     assert "1.00 GiB is missing" in answer.card.facts[0]
 
 
-@pytest.mark.parametrize("text", ["how do I make lasagna", "best hiking boots for wide feet", "who won the cup in 1998"])
+@pytest.mark.parametrize(
+    "text", ["how do I make lasagna", "best hiking boots for wide feet", "who won the cup in 1998"]
+)
 def test_what_is_not_ours_is_not_answered(asker, text):
     _, answer = asker.ask([text])
     assert answer.decision == "abstain" and answer.candidates
@@ -49,7 +51,10 @@ def test_what_is_not_ours_is_not_answered(asker, text):
         ("ollama is slow", "ollama-runs-on-cpu"),
         ("AssertionError: Torch not compiled with CUDA enabled", "torch-not-compiled-with-cuda"),
         ("what does Q4_K_M mean", "q4-k-m"),
-        ("docker: Error response from daemon: could not select device driver \"\" with capabilities: [[gpu]].", "docker-no-gpu"),
+        (
+            'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].',
+            "docker-no-gpu",
+        ),
     ],
 )
 def test_plain_cases_are_answered_with_their_entry(asker, text, entry):
@@ -104,7 +109,10 @@ def test_whatever_a_model_writes_the_card_stands_and_nothing_invented_is_cited(a
 
 
 def test_a_sentence_from_the_entry_is_supported(asker):
-    writing = replace(asker, writer=ScriptedWriter("The model, or part of it, was placed in system memory, so the processor does the work."))
+    writing = replace(
+        asker,
+        writer=ScriptedWriter("The model, or part of it, was placed in system memory, so the processor does the work."),
+    )
     question, card = writing.ask(["ollama is slow"])
     *_, last = writing.explain(question, card, threading.Event())
     assert [sentence.verdict for sentence in last.explanation] == ["supported"]

@@ -18,10 +18,34 @@ def test_after_one_edit_only_the_changed_passages_are_embedded(kettle, tmp_path,
     build([kettle], tmp_path, encoder, silent)
     encoder.encoded.clear()
     file = kettle / "errors" / "kettle-leaks.md"
-    file.write_text(file.read_text().replace("a puddle below the kettle after an hour", "a lake below the kettle after an hour"))
+    file.write_text(
+        file.read_text().replace("a puddle below the kettle after an hour", "a lake below the kettle after an hour")
+    )
     report = build([kettle], tmp_path, encoder, silent)
     assert len(encoder.encoded) == report.embedded == 1
     assert "a lake below the kettle" in encoder.encoded[0]
+
+
+def test_each_passage_has_its_own_vector(kettle, tmp_path, encoder):
+    generation = store.load(build([kettle], tmp_path, encoder, silent).generation)
+    for position, passage in enumerate(generation.passages):
+        found = generation.vectors.search(encoder.encode([passage.embedded])[0], 1)[0]
+        assert generation.passages[found[0]].hash == generation.passages[position].hash and found[1] > 0.999
+
+
+def test_a_build_that_was_stopped_goes_on_where_it_was(kettle, tmp_path, encoder, monkeypatch):
+    monkeypatch.setattr("index.build.STEP", 8)
+
+    def stop_after_two_steps(what, done, of):
+        if done == 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build([kettle], tmp_path, encoder, stop_after_two_steps)
+    done = len(encoder.encoded)
+    encoder.encoded.clear()
+    assert build([kettle], tmp_path, encoder, silent).embedded == len(encoder.encoded) > 0
+    assert done == 16
 
 
 def test_a_removed_file_leaves_the_index(kettle, tmp_path, encoder):
@@ -77,7 +101,9 @@ def test_stale_is_what_was_made_from_other_content_or_by_another_embedder(kettle
     other = WordEncoder()
     other.identity = "another"
     assert is_stale([kettle], tmp_path, other)
-    (kettle / "glossary" / "heater.md").write_text((kettle / "glossary" / "heater.md").read_text() + "\nMore.[^manual]\n")
+    (kettle / "glossary" / "heater.md").write_text(
+        (kettle / "glossary" / "heater.md").read_text() + "\nMore.[^manual]\n"
+    )
     assert is_stale([kettle], tmp_path, encoder)
 
 

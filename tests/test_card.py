@@ -31,7 +31,10 @@ def test_sources_of_a_citation_are_those_of_its_footnotes(kettles):
 
 def test_causes_come_in_order_and_those_of_other_platforms_are_left_out(kettles, encoder):
     card, _ = card_for("kettle stays cold", kettles, encoder)
-    assert [block.title for block in card.blocks if block.kind == "cause"] == ["The fuse is blown", "The socket is switched off"]
+    assert [block.title for block in card.blocks if block.kind == "cause"] == [
+        "The fuse is blown",
+        "The socket is switched off",
+    ]
     card, _ = card_for("kettle stays cold on linux", kettles, encoder)
     assert [block.title for block in card.blocks if block.kind == "cause"] == ["The fuse is blown"] and card.others == 1
 

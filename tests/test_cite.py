@@ -6,8 +6,34 @@ from rag.answer import Citation
 from rag.cite import check, split
 
 EVIDENCE = [
-    Citation(1, "e", "t", (), (), "Causes", "`ollama ps` shows `100% CPU` when the model does not fit on the card.[^faq]", 0, 1, "", 0, ()),
-    Citation(2, "e", "t", (), (), "Causes", "Shorten the context: set `OLLAMA_CONTEXT_LENGTH` to 4096 for the server.[^faq]", 0, 1, "", 0, ()),
+    Citation(
+        1,
+        "e",
+        "t",
+        (),
+        (),
+        "Causes",
+        "`ollama ps` shows `100% CPU` when the model does not fit on the card.[^faq]",
+        0,
+        1,
+        "",
+        0,
+        (),
+    ),
+    Citation(
+        2,
+        "e",
+        "t",
+        (),
+        (),
+        "Causes",
+        "Shorten the context: set `OLLAMA_CONTEXT_LENGTH` to 4096 for the server.[^faq]",
+        0,
+        1,
+        "",
+        0,
+        (),
+    ),
 ]
 
 
@@ -16,7 +42,10 @@ def verdicts(written, **more):
 
 
 def test_a_sentence_gets_the_number_of_the_statement_that_says_it():
-    assert verdicts("The model does not fit on the card. Set OLLAMA_CONTEXT_LENGTH to 4096.") == [("supported", (1,)), ("supported", (2,))]
+    assert verdicts("The model does not fit on the card. Set OLLAMA_CONTEXT_LENGTH to 4096.") == [
+        ("supported", (1,)),
+        ("supported", (2,)),
+    ]
 
 
 def test_the_models_own_marks_count_for_nothing():
@@ -47,7 +76,9 @@ def test_a_changed_number_is_caught():
 
 
 def test_numbers_of_their_own_log_are_known():
-    assert verdicts("The model does not fit on the card of 12 GiB.", facts=["Asked for 1 GiB of 12 GiB."]) == [("supported", (1,))]
+    assert verdicts("The model does not fit on the card of 12 GiB.", facts=["Asked for 1 GiB of 12 GiB."]) == [
+        ("supported", (1,))
+    ]
 
 
 def test_what_is_not_finished_is_pending():

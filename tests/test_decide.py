@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from index.build import build
 from index import generation as store
+from index.build import build
 from rag.decide import ENOUGH, confidence, decide
 from rag.question import read
 from rag.retrieve import Match, agreement, retrieve
@@ -28,7 +28,9 @@ def test_a_shared_signature_asks_the_forks_question(kettles, encoder):
     assert (found.decision, found.fork.id) == ("ask", "kettle-error")
 
 
-@pytest.mark.parametrize(("clue", "entry"), [("fuse: open", "kettle-will-not-boil"), ("12 ml lost in total", "kettle-leaks")])
+@pytest.mark.parametrize(
+    ("clue", "entry"), [("fuse: open", "kettle-will-not-boil"), ("12 ml lost in total", "kettle-leaks")]
+)
 def test_a_clue_in_the_log_passes_the_fork(kettles, encoder, clue, entry):
     found = verdict(f"KettleError: heater 1 did not reach 95 GB\n{clue}", kettles, encoder)
     assert (found.decision, found.entry.id) == ("answer", entry)
@@ -55,15 +57,20 @@ def test_each_entry_comes_once(kettles, encoder):
 
 
 def test_confidence_grows_with_every_channel():
-    weak = Match("x", coverage=0.3, vectors=0.3)
-    assert confidence(weak) < ENOUGH
+    weak = Match("x", coverage=0.2, vectors=0.3)
+    assert confidence([weak]) < ENOUGH
     for channel in ("name", "coverage", "vectors"):
-        assert confidence(replace(weak, **{channel: 0.9})) > confidence(weak)
+        assert confidence([replace(weak, **{channel: 0.9})]) > confidence([weak])
+    assert confidence([weak, weak]) < confidence([weak])
 
 
 def test_hints_speak_for_and_against(kettles):
     entry = kettles.entries["kettle-will-not-boil"]
-    assert agreement(entry, read("on Windows the kettle is cold").hints) > 0 > agreement(entry, read("my MacBook is hot").hints)
+    assert (
+        agreement(entry, read("on Windows the kettle is cold").hints)
+        > 0
+        > agreement(entry, read("my MacBook is hot").hints)
+    )
 
 
 def test_an_edited_entry_changes_the_answer(kettle, tmp_path, encoder):

@@ -3,12 +3,14 @@ import shutil
 import numpy as np
 import pytest
 
-from index.embed import SentenceEncoder, encode_in_steps
+from index.embed import SentenceEncoder
 from kb.failures import EmbedderFailure
 
 
 def test_the_built_in_model_gives_rows_of_length_one_and_near_texts_near_vectors(real_encoder):
-    one, same, other = real_encoder.encode(["The GPU has no free memory.", "The graphics card is out of memory.", "A recipe for lasagna."])
+    one, same, other = real_encoder.encode(
+        ["The GPU has no free memory.", "The graphics card is out of memory.", "A recipe for lasagna."]
+    )
     assert one.shape == (384,) and one.dtype == np.float32
     assert np.allclose([np.linalg.norm(row) for row in (one, same, other)], 1, atol=2e-2)
     assert one @ same > 0.5 > one @ other
@@ -33,11 +35,3 @@ def test_weights_that_are_not_the_published_ones_are_refused(real_encoder, tmp_p
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(EmbedderFailure, match="OOMPH_EMBEDDER"):
         SentenceEncoder(tmp_path)
-
-
-def test_texts_of_any_length_come_back_in_their_order(encoder):
-    texts = [("word " * (index % 7)) + str(index) for index in range(150)]
-    steps = []
-    vectors = encode_in_steps(encoder, texts, steps.append, size=32)
-    assert np.allclose(vectors, encoder.encode(texts), atol=1e-6)
-    assert sum(steps) == 150

@@ -38,7 +38,12 @@ def test_a_damaged_file_is_refused(folder, part, damage):
 
 @pytest.mark.parametrize(
     ("field", "value", "failure"),
-    [("format", 99, IndexStale), ("passages", 1, IndexDamaged), ("errors", 7, IndexDamaged), ("embedder", None, IndexDamaged)],
+    [
+        ("format", 99, IndexStale),
+        ("passages", 1, IndexDamaged),
+        ("errors", 7, IndexDamaged),
+        ("embedder", None, IndexDamaged),
+    ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(folder, field, value, failure):
     manifest = json.loads((folder / "manifest.json").read_text())

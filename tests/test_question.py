@@ -64,7 +64,7 @@ def test_hints_are_taken_from_the_text():
 
 def test_a_question_is_no_log_and_a_traceback_is_one():
     assert not read("why is ollama slow?").is_log
-    assert read("Traceback (most recent call last):\n  File \"a.py\", line 3\nValueError: x: [1] (2)").is_log
+    assert read('Traceback (most recent call last):\n  File "a.py", line 3\nValueError: x: [1] (2)').is_log
 
 
 def test_five_megabytes_in_one_line_are_read():
@@ -73,7 +73,10 @@ def test_five_megabytes_in_one_line_are_read():
 
 
 def test_of_a_very_long_log_the_end_is_kept():
-    text = "\n".join(f"step {number} of many, nothing to see" for number in range(250_000)) + "\nRuntimeError: the last line"
+    text = (
+        "\n".join(f"step {number} of many, nothing to see" for number in range(250_000))
+        + "\nRuntimeError: the last line"
+    )
     assert "RuntimeError: the last line" in read(text).words
 
 

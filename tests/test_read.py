@@ -46,7 +46,13 @@ BROKEN = {
     "bad address": ("https://example.org/manual", "manual.pdf", 15, "sources.manual.url", "match pattern"),
     "id is not the file's name": ("id: kettle-will", "id: cattle-will", 2, "id", "file's name"),
     "unknown heading": ("## Check", "## Checks", 40, "body", "unknown heading 'Checks'"),
-    "missing section": ("## Check\n`kettle status` prints `boiling`.[^manual]\n", "", 19, "body", "## Check is missing"),
+    "missing section": (
+        "## Check\n`kettle status` prints `boiling`.[^manual]\n",
+        "",
+        19,
+        "body",
+        "## Check is missing",
+    ),
     "text outside a label": ("**Tell:** the lamp", "the lamp", 34, "body", "after **Tell:** or **Fix:**"),
 }
 
@@ -83,7 +89,9 @@ def test_your_own_entry_replaces_ours_of_the_same_id(kettle, tmp_path):
 def test_two_files_with_one_id_are_reported_and_the_first_stays(kettle):
     folder = kettle / "glossary" / "more"
     folder.mkdir()
-    (folder / "heater.md").write_text((kettle / "glossary" / "heater.md").read_text().replace("term: Heater", "term: Other"))
+    (folder / "heater.md").write_text(
+        (kettle / "glossary" / "heater.md").read_text().replace("term: Heater", "term: Other")
+    )
     knowledge = read_knowledge(kettle)
     assert knowledge.entries["heater"].title == "Heater"
     assert any("is also the id of" in problem.message for problem in knowledge.problems)

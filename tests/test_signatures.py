@@ -9,7 +9,9 @@ TEMPLATES = [
 
 
 def test_a_hit_names_the_entry_the_line_and_the_values():
-    hits = Signatures(TEMPLATES).find(["loading", "RuntimeError: CUDA out of memory. Tried to allocate 1.27 GiB (GPU 0)"])
+    hits = Signatures(TEMPLATES).find(
+        ["loading", "RuntimeError: CUDA out of memory. Tried to allocate 1.27 GiB (GPU 0)"]
+    )
     assert {(hit.entry, hit.line) for hit in hits} == {("oom", 1), ("oom-short", 1)}
     assert next(hit for hit in hits if hit.entry == "oom").values == ("1.27 GiB",)
 
@@ -32,7 +34,16 @@ def test_every_signature_of_the_knowledge_base_finds_its_own_example():
     from kb.read import BUILT_IN, read_knowledge
     from kb.template import holes
 
-    examples = {"size": "1.27 GiB", "n": "42", "pct": "48%", "version": "12.4", "hex": "0x1f", "path": "/tmp/x", "name": "cuda:0", "any": "whatever"}
+    examples = {
+        "size": "1.27 GiB",
+        "n": "42",
+        "pct": "48%",
+        "version": "12.4",
+        "hex": "0x1f",
+        "path": "/tmp/x",
+        "name": "cuda:0",
+        "any": "whatever",
+    }
     entries = read_knowledge(BUILT_IN).entries.values()
     pairs = [(signature, entry.id) for entry in entries for signature in entry.signatures]
     matcher = Signatures(pairs)

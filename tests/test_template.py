@@ -36,7 +36,12 @@ def test_words_that_touch_a_hole_are_no_anchors():
     assert literal_words("GPU{n} and memory") == ["and", "memory"]
 
 
-@given(st.lists(st.sampled_from([*(f"{{{hole}}}" for hole in HOLES), "out of memory", "(a+b)", "[x]", "c:\\d", "50%"]), min_size=1))
+@given(
+    st.lists(
+        st.sampled_from([*(f"{{{hole}}}" for hole in HOLES), "out of memory", "(a+b)", "[x]", "c:\\d", "50%"]),
+        min_size=1,
+    )
+)
 def test_any_template_compiles_or_is_refused_in_words(pieces):
     template = " ".join(pieces)
     try:

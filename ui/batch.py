@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 from kb.failures import BadInput, Failure
 from rag.answer import Answer, Card
@@ -16,7 +17,10 @@ def answer_all(asker: Asker, source: Path, target: Path) -> int:
     :raises BadInput: where the source cannot be read or the target cannot be written.
     """
     try:
-        with source.open(encoding="utf-8", errors="replace") as questions, target.open("w", encoding="utf-8") as answers:
+        with (
+            source.open(encoding="utf-8", errors="replace") as questions,
+            target.open("w", encoding="utf-8") as answers,
+        ):
             count = 0
             for number, line in enumerate(questions, 1):
                 if line.strip():
@@ -31,8 +35,9 @@ def answer_line(asker: Asker, line: str, number: int) -> dict[str, object]:
     """Answer one line; what cannot be read is an abstention that says why."""
     identity = str(number)
     try:
-        identity, turns = _parsed(line, number)
-        return as_json(identity, answer_turns(asker, turns))
+        asked = _parsed(line, number)
+        identity = str(asked.get("id", number))
+        return as_json(identity, answer_turns(asker, _turns(asked, number)))
     except Failure as failure:
         return as_json(identity, _refusal(str(failure)))
 
@@ -45,20 +50,26 @@ def answer_turns(asker: Asker, turns: list[str]) -> Answer:
     return answer
 
 
-def _parsed(line: str, number: int) -> tuple[str, list[str]]:
+def _parsed(line: str, number: int) -> dict[str, Any]:
     try:
         asked = json.loads(line)
     except json.JSONDecodeError as fault:
         raise BadInput(f"Line {number} is no JSON ({fault.msg}).", 'Write {"id": …, "query": …}.') from fault
     if not isinstance(asked, dict):
         raise BadInput(f"Line {number} is no object.", 'Write {"id": …, "query": …}.')
+    return asked
+
+
+def _turns(asked: dict[str, Any], number: int) -> list[str]:
+    """Return what was said, the last being the question; a turn may also be an object with "content"."""
     turns = asked.get("turns", [asked.get("query")])
-    turns = [turn.get("content") if isinstance(turn, dict) else turn for turn in turns] if isinstance(turns, list) else [turns]
-    if not turns or not all(isinstance(turn, str) for turn in turns):
+    said = (
+        [turn.get("content") if isinstance(turn, dict) else turn for turn in turns] if isinstance(turns, list) else []
+    )
+    if not said or not all(isinstance(turn, str) for turn in said):
         raise BadInput(f"Line {number} has no query.", 'Write {"id": …, "query": …} or {"id": …, "turns": [ … ]}.')
-    return str(asked.get("id", number)), turns
+    return said
 
 
 def _refusal(why: str) -> Answer:
     return Answer("abstain", 0.0, Card(why, (), ()), (), ())
-

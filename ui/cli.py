@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 from kb.failures import BadInput, Failure
@@ -16,6 +15,8 @@ from kb.failures import BadInput, Failure
 if TYPE_CHECKING:  # `oomph --help` imports nothing heavy
     from rag.ask import Asker
     from ui.settings import Settings
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,35 +38,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="oomph", description="Help for people who run AI models on their own hardware.")
+    parser = argparse.ArgumentParser(
+        prog="oomph", description="Help for people who run AI models on their own hardware."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    serve = commands.add_parser("serve", help="open the page in the browser (indexes first where needed)")
+    serve = _command(commands, "serve", "open the page in the browser (indexes first where needed)")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default: 7860)")
     serve.add_argument("--model", type=Path, metavar="GGUF", help="a model that explains the card")
     serve.add_argument("--no-auth", action="store_true", help="listen on another address without a password")
     serve.set_defaults(run=_serve)
 
-    ask = commands.add_parser("ask", help="answer a question, an error or a log")
+    ask = _command(commands, "ask", "answer a question, an error or a log")
     ask.add_argument("text", nargs="?", help="the question, or - to read a log from a pipe")
     ask.add_argument("--json", action="store_true", help="print one JSON object")
-    ask.add_argument("--batch", type=Path, metavar="IN.jsonl", help='answer many: one {"id", "query"} or {"id", "turns"} a line')
+    ask.add_argument(
+        "--batch", type=Path, metavar="IN.jsonl", help='answer many: one {"id", "query"} or {"id", "turns"} a line'
+    )
     ask.add_argument("--out", type=Path, metavar="OUT.jsonl", help="where the answers of --batch go")
     ask.add_argument("--model", type=Path, metavar="GGUF", help="a model that explains the card")
     ask.set_defaults(run=_ask)
 
-    index = commands.add_parser("index", help="index the entries anew (only what changed is embedded)")
+    index = _command(commands, "index", "index the entries anew; only what changed is embedded")
     index.set_defaults(run=_index)
 
-    kb = commands.add_parser("kb", help="the knowledge base").add_subparsers(required=True, metavar="COMMAND")
-    check = kb.add_parser("check", help="report every problem with file, line and field")
-    check.add_argument("folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: built-in and your own)")
+    kb = _command(commands, "kb", "the knowledge base").add_subparsers(required=True, metavar="COMMAND")
+    check = _command(kb, "check", "report every problem with file, line and field")
+    check.add_argument(
+        "folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: built-in and your own)"
+    )
     check.set_defaults(run=_check)
 
-    where = commands.add_parser("where", help="print the folder of index, models and your own entries")
+    where = _command(commands, "where", "print the folder of index, models and your own entries")
     where.set_defaults(run=_where)
     return parser
+
+
+def _command(commands: "Commands", name: str, sentence: str) -> argparse.ArgumentParser:
+    """Add a command; `sentence` says what it does, in the list of commands and in its own help."""
+    return commands.add_parser(name, help=sentence, description=sentence[0].upper() + sentence[1:] + ".")
 
 
 def _serve(parsed: argparse.Namespace) -> int:
@@ -76,7 +88,8 @@ def _serve(parsed: argparse.Namespace) -> int:
     local = settings.host in ("127.0.0.1", "localhost", "::1")
     if not local and not settings.password and not parsed.no_auth:
         raise BadInput(
-            f"{settings.host} can be reached by others, and no password is set.", "Set OOMPH_PASSWORD, or pass --no-auth if that is meant."
+            f"{settings.host} can be reached by others, and no password is set.",
+            "Set OOMPH_PASSWORD, or pass --no-auth if that is meant.",
         )
     from ui.start import Oomph
     from ui.web import serve
@@ -179,7 +192,9 @@ def _show_progress(what: str, done: int, of: int) -> None:
     if sys.stderr.isatty():
         filled = 30 * done // of if of else 30
         end = "\n" if done >= of else ""
-        print(f"\r\033[K{what:<20} {'█' * filled}{'░' * (30 - filled)} {done}/{of}", end=end, file=sys.stderr, flush=True)
+        print(
+            f"\r\033[K{what:<20} {'█' * filled}{'░' * (30 - filled)} {done}/{of}", end=end, file=sys.stderr, flush=True
+        )
     elif done in (0, of):
         print(f"oomph: {what}{f' ({of})' if of > 1 else ''}", file=sys.stderr)
 

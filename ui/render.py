@@ -14,8 +14,42 @@ from rag.card import HOW_TO_ASK
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _ALLOWED = {
-    *("article", "section", "div", "p", "span", "h2", "h3", "h4", "ul", "ol", "li", "strong", "em", "b", "i", "sup", "br", "hr"),
-    *("a", "code", "pre", "blockquote", "mark", "details", "summary", "button", "table", "thead", "tbody", "tr", "th", "td"),
+    *(
+        "article",
+        "section",
+        "div",
+        "p",
+        "span",
+        "h2",
+        "h3",
+        "h4",
+        "ul",
+        "ol",
+        "li",
+        "strong",
+        "em",
+        "b",
+        "i",
+        "sup",
+        "br",
+        "hr",
+    ),
+    *(
+        "a",
+        "code",
+        "pre",
+        "blockquote",
+        "mark",
+        "details",
+        "summary",
+        "button",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+    ),
 }
 _ATTRIBUTES = {
     "*": {"class", "data-turn", "data-n", "data-say", "data-entry", "title", "role", "aria-label", "tabindex"},
@@ -36,7 +70,9 @@ _DANGER = "Deletes data, ends programs or changes the installation: read it befo
 
 def sanitised(html: str) -> str:
     """Return `html` with nothing but known tags and attributes and http(s) links."""
-    return nh3.clean(html, tags=_ALLOWED, attributes=_ATTRIBUTES, url_schemes={"http", "https"}, link_rel="noopener noreferrer")
+    return nh3.clean(
+        html, tags=_ALLOWED, attributes=_ATTRIBUTES, url_schemes={"http", "https"}, link_rel="noopener noreferrer"
+    )
 
 
 # Markdown
@@ -70,7 +106,10 @@ def explanation_text(answer: Answer) -> str:
     """Return what the model wrote as Markdown, each sentence with its numbers or with what is wrong with it."""
     parts = []
     if answer.explanation:
-        parts += [f"### In your case, by {answer.writer}", " ".join(_sentence_text(sentence) for sentence in answer.explanation)]
+        parts += [
+            f"### In your case, by {answer.writer}",
+            " ".join(_sentence_text(sentence) for sentence in answer.explanation),
+        ]
     if answer.notice:
         parts.append(f"*{answer.notice}*")
     return "\n\n".join(parts)
@@ -143,7 +182,9 @@ def card_html(answer: Answer, turn: int = 0) -> str:
     card = answer.card
     parts = [f'<article class="card {answer.decision}"><h2>{escape(card.title)}</h2>']
     if card.line:
-        parts.append(f'<p class="line" title="the line of your log that decided"><code>{escape(card.line[:400])}</code></p>')
+        parts.append(
+            f'<p class="line" title="the line of your log that decided"><code>{escape(card.line[:400])}</code></p>'
+        )
     parts += [f'<p class="fact">{escape(fact)}</p>' for fact in card.facts]
     if answer.decision == "abstain":
         parts.append(f"<p>{escape(how_to_ask(answer))}</p>")
@@ -162,7 +203,8 @@ def card_html(answer: Answer, turn: int = 0) -> str:
 
 def _block_html(block: Block, number: int, turn: int) -> str:
     if block.kind == "option":
-        button = f'<button type="button" class="option" data-say="{escape(block.title, quote=True)}">{escape(block.title)}</button>'
+        title = escape(block.title, quote=True)
+        button = f'<button type="button" class="option" data-say="{title}">{title}</button>'
         return f'<div class="option">{button}{"".join(_item_html(item, turn) for item in block.items)}</div>'
     head = f'<span class="number">{number}</span> ' if block.kind == "cause" else ""
     opened = " open" if block.open else ""
@@ -204,7 +246,8 @@ def _dangerous(markdown: str) -> bool:
 
 def cite_html(n: int, turn: int) -> str:
     """Return the mark of citation `n`: a button that opens its passage."""
-    return f'<sup class="cite" role="button" tabindex="0" data-turn="{turn}" data-n="{n}" aria-label="source {n}">{n}</sup>'
+    place = f'data-turn="{turn}" data-n="{n}"'
+    return f'<sup class="cite" role="button" tabindex="0" {place} aria-label="source {n}">{n}</sup>'
 
 
 def explanation_html(answer: Answer, turn: int = 0) -> str:
@@ -213,7 +256,9 @@ def explanation_html(answer: Answer, turn: int = 0) -> str:
         return ""
     parts = ['<article class="explanation">']
     if answer.explanation:
-        parts.append(f"<h3>In your case <span>by {escape(answer.writer)}, each sentence checked against the sources</span></h3>")
+        parts.append(
+            f"<h3>In your case <span>by {escape(answer.writer)}, each sentence checked against the sources</span></h3>"
+        )
         parts += [_sentence_html(sentence, turn) for sentence in answer.explanation]
     if answer.notice:
         parts.append(f'<p class="notice">{escape(answer.notice)}</p>')
@@ -224,7 +269,9 @@ def _sentence_html(sentence: Sentence, turn: int) -> str:
     note = _VERDICTS[sentence.verdict]
     # Only what a source says is set as code; all else stays plain, unformatted text.
     trusted = sentence.verdict == "supported"
-    body = _MARKDOWN.renderInline(sentence.text) if trusted and "```" not in sentence.text else escape(_uncoded(sentence))
+    body = (
+        _MARKDOWN.renderInline(sentence.text) if trusted and "```" not in sentence.text else escape(_uncoded(sentence))
+    )
     if trusted and "```" in sentence.text:
         body = _MARKDOWN.render(sentence.text)
     marks = "".join(cite_html(n, turn) for n in sentence.cites)
@@ -232,7 +279,7 @@ def _sentence_html(sentence: Sentence, turn: int) -> str:
 
 
 def sources_html(citations: Sequence[Citation], turn: int = 0) -> str:
-    """Return the evidence of one answer: for each number the passage with the quoted words marked, and its official pages."""
+    """Return the evidence: for each number the passage with the quoted words marked, and its official pages."""
     parts = [f'<section class="sources" data-turn="{turn}">']
     above = ""
     for citation in citations:
@@ -242,13 +289,17 @@ def sources_html(citations: Sequence[Citation], turn: int = 0) -> str:
             above = place
         before = citation.passage[: citation.start - citation.passage_start]
         after = citation.passage[citation.end - citation.passage_start :]
-        passage = f"{escape(_readable(before))}<mark>{escape(_readable(citation.quote))}</mark>{escape(_readable(after))}"
+        passage = (
+            f"{escape(_readable(before))}<mark>{escape(_readable(citation.quote))}</mark>{escape(_readable(after))}"
+        )
         links = "".join(
-            f'<a href="{escape(source.url, quote=True)}" target="_blank">{escape(source.title)} ↗</a>' for source in citation.sources
+            f'<a href="{escape(source.url, quote=True)}" target="_blank">{escape(source.title)} ↗</a>'
+            for source in citation.sources
         )
         start = " ".join(_readable(citation.quote).replace("`", "").split())[:70]
         parts.append(
-            f'<details class="source" data-turn="{turn}" data-n="{citation.n}"><summary><span class="number">{citation.n}</span> '
+            f'<details class="source" data-turn="{turn}" data-n="{citation.n}">'
+            f'<summary><span class="number">{citation.n}</span> '
             f"{escape(start)} …</summary><blockquote>{passage}</blockquote>{links}</details>"
         )
     return sanitised("".join(parts) + "</section>")
@@ -293,8 +344,14 @@ def as_json(identity: str, answer: Answer) -> dict[str, object]:
             }
             for candidate in answer.candidates
         ],
-        "question": {"text": answer.question.text, "options": list(answer.question.options)} if answer.question else None,
+        "question": {"text": answer.question.text, "options": list(answer.question.options)}
+        if answer.question
+        else None,
         "writer": answer.writer,
-        "ms": {"read": answer.ms.read, "retrieve": answer.ms.retrieve, "first": answer.ms.first, "total": answer.ms.total},
+        "ms": {
+            "read": answer.ms.read,
+            "retrieve": answer.ms.retrieve,
+            "first": answer.ms.first,
+            "total": answer.ms.total,
+        },
     }
-

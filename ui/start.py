@@ -44,7 +44,7 @@ class Oomph:
     def __init__(self, settings: Settings, encoder: Encoder | None = None, model: Path | None = None) -> None:
         """:param model: a GGUF that explains; None for cards alone."""
         self.settings = settings
-        self.encoder: Encoder = encoder or SentenceEncoder(settings.embedder)
+        self.encoder: Encoder = SentenceEncoder(settings.embedder) if encoder is None else encoder
         self.serving = Serving(settings.home)
         self.model_notice = ""
         writer = None

@@ -29,7 +29,10 @@ EXAMPLES = (
     "ROCm is not detected",
     "What is a KV cache?",
 )
-WELCOME = '<div class="welcome"><h2>What broke?</h2><p>Paste an error, a whole log or a question. Nothing leaves this machine.</p></div>'
+WELCOME = (
+    '<div class="welcome"><h2>What broke?</h2>'
+    "<p>Paste an error, a whole log or a question. Nothing leaves this machine.</p></div>"
+)
 MAX_SHOWN = 300  # lines of a pasted log that the page keeps
 
 
@@ -79,7 +82,9 @@ class Page:
             question, answer = self._oomph.asker.ask([earlier.said for earlier in talk.turns])
         except Failure as failure:
             turn.card = failure_html(failure)
-            talk.turns[:] = [earlier for earlier in talk.turns if earlier is not turn] if not text.strip() else talk.turns
+            talk.turns[:] = (
+                [earlier for earlier in talk.turns if earlier is not turn] if not text.strip() else talk.turns
+            )
             yield talk.history(), turn.asked + turn.card, "", talk.sources(), "", talk
             return
         turn.card, turn.sources = render.card_html(answer, number), render.sources_html(answer.citations, number)
@@ -104,7 +109,8 @@ class Page:
             return f'<header><b>oomph</b> <span class="bad">{escape(str(failure))}</span></header>'
         failed = f'<span class="bad">{len(manifest.failed)} problems in files</span>' if manifest.failed else ""
         return (
-            f"<header><b>oomph</b><span>{manifest.errors} errors · {manifest.terms} terms · indexed {ago(manifest.created)}</span>"
+            f"<header><b>oomph</b><span>{manifest.errors} errors · {manifest.terms} terms · "
+            f"indexed {ago(manifest.created)}</span>"
             f"{failed}<span class='model'>{model}</span></header>"
         )
 
@@ -114,8 +120,9 @@ class Page:
         try:
             manifest = self._oomph.serving().manifest
             parts.append(
-                f"<p>{manifest.errors} error entries, {manifest.terms} terms and {manifest.forks} forks in {manifest.passages} passages; "
-                f"generation <code>{escape(manifest.name)}</code>, embedder <code>{escape(manifest.embedder)}</code>.</p>"
+                f"<p>{manifest.errors} error entries, {manifest.terms} terms and {manifest.forks} forks "
+                f"in {manifest.passages} passages; generation <code>{escape(manifest.name)}</code>, "
+                f"embedder <code>{escape(manifest.embedder)}</code>.</p>"
             )
             for failed in manifest.failed:
                 where = f"{failed.file}:{failed.line}: {failed.field}"
@@ -145,7 +152,9 @@ class Page:
     def entries(self) -> list[tuple[str, str]]:
         """Return (title, id) of all entries, for browsing."""
         entries = self._oomph.serving().entries.values()
-        return sorted(((entry.title, entry.id) for entry in entries if entry.kind != "fork"), key=lambda pair: pair[0].lower())
+        return sorted(
+            ((entry.title, entry.id) for entry in entries if entry.kind != "fork"), key=lambda pair: pair[0].lower()
+        )
 
     def browse(self, chosen: str | None) -> str:
         """Return one entry whole, with its sources."""
@@ -169,7 +178,8 @@ def asked_html(text: str) -> str:
 
 def failure_html(failure: Failure) -> str:
     """Return a failure as two sentences: what happened, what to do."""
-    return f'<article class="card failure"><p><strong>{escape(failure.what)}</strong> {escape(failure.next_step)}</p></article>'
+    told = f"<strong>{escape(failure.what)}</strong> {escape(failure.next_step)}"
+    return f'<article class="card failure"><p>{told}</p></article>'
 
 
 def ago(moment: datetime) -> str:
@@ -195,7 +205,7 @@ def page(oomph: Oomph) -> gr.Blocks:
             with gr.Tab("Library"):
                 _library_tab(handlers, bar)
         _api(oomph.asker)
-    return blocks
+    return blocks  # type: ignore[no-any-return]  # what gradio's `with` gives is untyped
 
 
 def _ask_tab(handlers: Page) -> None:
@@ -221,10 +231,17 @@ def _ask_tab(handlers: Page) -> None:
         with gr.Column(scale=2, elem_id="evidence"):
             sources = gr.HTML(elem_id="sources", js_on_load=None)
     shown = [history, current, explanation, sources, box, talk]
-    asked = box.submit(handlers.respond, [box, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private")
+    asked = box.submit(
+        handlers.respond, [box, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private"
+    )
     for button in buttons:
         button.click(
-            handlers.respond, [button, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private"
+            handlers.respond,
+            [button, talk],
+            shown,
+            show_progress="hidden",
+            concurrency_limit=8,
+            api_visibility="private",
         )
     box.stop(handlers.stop, cancels=[asked], api_visibility="private")
 
@@ -264,7 +281,9 @@ def serve(oomph: Oomph, block: bool = True) -> gr.Blocks:
         quiet=True,
         prevent_thread_lock=True,
         footer_links=[],
-        theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="orange"),
+        theme=gr.themes.Base(
+            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="orange"
+        ),
         css=(HERE / "style.css").read_text(encoding="utf-8"),
         head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
     )
