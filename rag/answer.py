@@ -35,6 +35,7 @@ class Question:
     words: str  # what to search by: the person's own words and the telling lines, paths and hashes masked
     hints: Hints
     is_log: bool
+    said: str = ""  # the words of the last turn alone, where `words` also holds those of the turn before
 
     @property
     def cleaned(self) -> str:

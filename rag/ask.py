@@ -101,6 +101,7 @@ def with_earlier(turns: Sequence[str]) -> Question:
         question,
         lines=(*question.lines, *earlier.lines),
         words=f"{question.words}\n{earlier.words}",
+        said=question.words,
         hints=hints,
         is_log=earlier.is_log,
     )

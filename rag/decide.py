@@ -12,8 +12,8 @@ ENOUGH = 0.5  # confidence from which there is an answer
 CLEAR = 0.75  # by how much one option of a fork must lead
 
 # Log-odds that the first match is right, from its channels; fitted on the development questions, see docs/log.md.
-BIAS = -4.1
-ODDS = {"signature": 2.18, "name": 0.96, "coverage": 2.53, "vectors": 4.3, "clues": 0.51, "hints": 0.58, "lead": 1.69}
+BIAS = -4.41
+ODDS = {"signature": 1.18, "name": 0.26, "coverage": 2.23, "vectors": 4.22, "clues": 0.46, "hints": 0.21, "lead": 2.82}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def confidence(matches: list[Match]) -> float:
 
 def clear_option(fork: Fork, question: Question, matches: list[Match], generation: Generation) -> Option | None:
     """Return the option that the question's own words, clues and phase speak for, if one leads clearly."""
-    cleaned = question.cleaned.lower()
+    cleaned = _without_signature(question, matches).lower()
     near = {match.entry: match for match in matches}
 
     def points(option: Option) -> float:
@@ -87,6 +87,16 @@ def clear_option(fork: Fork, question: Question, matches: list[Match], generatio
 
     ranked = sorted(fork.options, key=lambda option: -points(option))
     return ranked[0] if points(ranked[0]) - points(ranked[1]) >= CLEAR else None
+
+
+def _without_signature(question: Question, matches: list[Match]) -> str:
+    """Return the text without the words that the signature matched: they speak for all options alike."""
+    hit = next((match.signature for match in matches if match.signature), None)
+    if hit is None:
+        return question.cleaned
+    lines = list(question.lines)
+    lines[hit.line] = lines[hit.line][: hit.start] + lines[hit.line][hit.end :]
+    return "\n".join(lines)
 
 
 def _fork_for(top: Match, entry: AnyEntry, generation: Generation) -> Fork | None:

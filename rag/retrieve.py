@@ -19,13 +19,13 @@ MAX_WORDS = 48  # tokens of a question that are searched for
 # How much each channel counts in the fused score: fitted (benchmarks/fit.py), but for the signature, which decides; docs/log.md.
 WEIGHTS = {
     "signature": 2.0,
-    "name": 1.8,
-    "words": 0.6,
-    "coverage": 0.7,
-    "vectors": 1.4,
+    "name": 2.0,
+    "words": 0.65,
+    "coverage": 0.5,
+    "vectors": 2.0,
     "clues": 0.15,
-    "hints": 1.5,
-    "kind": 0.25,
+    "hints": 1.2,
+    "kind": 0.2,
 }
 
 _ASKS_MEANING = re.compile(
@@ -73,7 +73,8 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     """Return the entries that any channel found, best first."""
     question = _spelled(question, generation)
     signatures = _best_hits(generation.signatures.find(question.lines), question)
-    names = _name_shares(generation.names.find(question.words), question)
+    named = generation.names.find(question.said) or generation.names.find(question.words)
+    names = _name_shares(named, question)
     tokens = content_tokens(question.words)[:MAX_WORDS]
     bm25 = dict(generation.words.search(tokens, CANDIDATES))
     coverage = _coverage(tokens, generation)
@@ -155,7 +156,7 @@ def _best_hits(hits: list[SignatureHit], question: Question) -> dict[str, Signat
 
 def _name_shares(hits: list[NameHit], question: Question) -> dict[str, float]:
     """Return which share of the question's own letters are a name of each entry."""
-    letters = sum(map(len, content_tokens(question.words))) or 1
+    letters = sum(map(len, content_tokens(question.said or question.words))) or 1
     shares: dict[str, float] = defaultdict(float)
     for hit in hits:
         shares[hit.entry] = max(shares[hit.entry], min(1.0, hit.characters / letters) if not question.is_log else 0.1)

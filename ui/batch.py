@@ -63,12 +63,12 @@ def _parsed(line: str, number: int) -> dict[str, Any]:
 def _turns(asked: dict[str, Any], number: int) -> list[str]:
     """Return what was said, the last being the question; a turn may also be an object with "content"."""
     turns = asked.get("turns", [asked.get("query")])
-    said = (
-        [turn.get("content") if isinstance(turn, dict) else turn for turn in turns] if isinstance(turns, list) else []
-    )
-    if not said or not all(isinstance(turn, str) for turn in said):
+    listed = turns if isinstance(turns, list) else []
+    said = [turn.get("content") if isinstance(turn, dict) else turn for turn in listed]
+    words = [turn for turn in said if isinstance(turn, str)]
+    if not words or len(words) < len(said):
         raise BadInput(f"Line {number} has no query.", 'Write {"id": …, "query": …} or {"id": …, "turns": [ … ]}.')
-    return said
+    return words
 
 
 def _refusal(why: str) -> Answer:
