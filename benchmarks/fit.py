@@ -10,8 +10,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.run import Case, load_cases
+from rag.ask import follow
 from rag.decide import features as confidence_features
-from rag.retrieve import WEIGHTS, Match, retrieve
+from rag.question import read
+from rag.retrieve import WEIGHTS, Match
 from ui.settings import from_environment
 from ui.start import Oomph
 
@@ -20,15 +22,14 @@ STRENGTH = 3.0  # inverse of the regularisation: a few hundred cases bear no mor
 
 def main() -> None:
     """Fit both and print them."""
-    from rag.ask import with_earlier
-
     oomph = Oomph(from_environment(os.environ))
     oomph.index_if_stale(lambda what, done, of: None)
     generation = oomph.serving()
     asked = []
     for case in load_cases():
         if case.tuned_on:
-            asked.append((case, retrieve(with_earlier(case.turns), generation, oomph.encoder)))
+            earlier = read(case.turns[-2]) if len(case.turns) > 1 else None
+            asked.append((case, follow(read(case.turns[-1]), earlier, generation, oomph.encoder)[1]))
 
     weights = _best_weights([(case, matches) for case, matches in asked if case.expect])
     print("WEIGHTS =", {key: round(value, 2) for key, value in weights.items()})

@@ -1,5 +1,6 @@
 """The question's journey: read → retrieve → decide → card, and then, where a model is loaded, write → check."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,16 +11,20 @@ from index.generation import Generation
 from kb.entry import Fork, Option
 from kb.failures import BadInput, ModelFailure
 from rag import prompt
-from rag.answer import Answer, Candidate, ForkQuestion, Hints, Question, Times
+from rag.answer import Answer, Candidate, ForkQuestion, Question, Times
 from rag.card import compose
 from rag.cite import check
-from rag.decide import decide
+from rag.decide import ENOUGH, confidence, decide
 from rag.question import read
 from rag.retrieve import Match, retrieve
 from rag.write import Writer
 
 MAX_CANDIDATES = 10
-SHORT = 12  # words; a later turn this short leans on the turns before it
+SHORT = 12  # words; a later turn this short may lean on the turn before it
+
+_LEANS = re.compile(
+    r"(?i)^\W*(?:and|or|but|also|then|so|what about|how about)\b|\b(?:it|that|this|they|them|those|these)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,10 @@ class Asker:
         if not turns:
             raise BadInput("There is no question.", "Ask one.")
         generation = self.generation()
-        question = with_earlier(turns)
+        question, earlier = read(turns[-1]), _last_readable(turns[:-1])
         read_at = time.perf_counter()
-        matches = retrieve(question, generation, self.encoder)
-        chosen = _chosen(turns, matches, generation)
+        question, matches = follow(question, earlier, generation, self.encoder)
+        chosen = _chosen(turns[-1], matches, generation) if earlier else None
         verdict = decide(question, matches, generation, chosen)
         retrieved_at = time.perf_counter()
         card, citations = compose(verdict, question, matches, generation)
@@ -88,37 +93,58 @@ def _explained(answer: Answer, written: str, writer: str, started: float, finish
     return replace(answer, explanation=sentences, writer=writer, notice=notice, ms=replace(answer.ms, total=total))
 
 
-def with_earlier(turns: Sequence[str]) -> Question:
-    """Read the last turn; a short one without an error of its own is searched together with the turn before it."""
-    question = read(turns[-1])
-    if len(turns) == 1:
-        return question
-    earlier = read(turns[-2]) if turns[-2].strip() else question
-    hints: Hints = question.hints | earlier.hints
-    if question.errors or len(question.words.split()) > SHORT or question.is_log:
-        return replace(question, hints=hints)
-    return replace(
+def follow(
+    question: Question, earlier: Question | None, generation: Generation, encoder: Encoder
+) -> tuple[Question, list[Match]]:
+    """Retrieve for a question that may lean on the turn before it; return the question as it was understood.
+
+    It keeps the hints of that turn. One that stands on its own is searched alone, any other together with that turn.
+    """
+    if earlier is None:
+        return question, retrieve(question, generation, encoder)
+    question = replace(question, hints=question.hints | earlier.hints)
+    if not _is_option(question.text, generation):
+        alone = retrieve(question, generation, encoder)
+        long = question.is_log or question.errors or len(question.words.split()) > SHORT
+        if long or (alone and confidence(alone) >= ENOUGH and not _LEANS.search(question.words)):
+            return question, alone
+    both = replace(
         question,
         lines=(*question.lines, *earlier.lines),
         words=f"{question.words}\n{earlier.words}",
         said=question.words,
-        hints=hints,
         is_log=earlier.is_log,
     )
+    return both, retrieve(both, generation, encoder)
 
 
-def _chosen(turns: Sequence[str], matches: list[Match], generation: Generation) -> Option | None:
-    """Return the option of a fork that the last turn names word for word, after an earlier turn."""
-    if len(turns) < 2:
-        return None
-    said = turns[-1].strip().casefold()
+def _last_readable(turns: Sequence[str]) -> Question | None:
+    """Return the last of `turns` in which there is something to read."""
+    for turn in reversed(turns):
+        try:
+            return read(turn)
+        except BadInput:
+            continue
+    return None
+
+
+def _chosen(said: str, matches: list[Match], generation: Generation) -> Option | None:
+    """Return the option of a matching fork that was named word for word."""
+    wanted = said.strip().casefold()
     for match in matches:
         entry = generation.entries[match.entry]
         if isinstance(entry, Fork):
             for option in entry.options:
-                if option.label.casefold() == said:
+                if option.label.casefold() == wanted:
                     return option
     return None
+
+
+def _is_option(said: str, generation: Generation) -> bool:
+    """Return whether `said` is the label of an option, as its button sends it."""
+    wanted = said.strip().casefold()
+    forks = (entry for entry in generation.entries.values() if isinstance(entry, Fork))
+    return any(option.label.casefold() == wanted for fork in forks for option in fork.options)
 
 
 def _candidates(matches: list[Match], generation: Generation, winner: str | None) -> tuple[Candidate, ...]:

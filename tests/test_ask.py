@@ -67,6 +67,16 @@ def test_a_short_follow_up_keeps_the_subject(asker):
     assert answer.candidates[0].entry == "torch-not-compiled-with-cuda"
 
 
+def test_a_new_question_is_not_mixed_with_the_one_before(asker):
+    _, answer = asker.ask(["AssertionError: Torch not compiled with CUDA enabled", "what is vram"])
+    assert answer.candidates[0].entry == "vram"
+
+
+def test_a_turn_that_could_not_be_read_does_not_spoil_the_next(asker):
+    _, answer = asker.ask(["what is vram", "🙂🙂", "what is a KV cache"])
+    assert answer.candidates[0].entry == "kv-cache"
+
+
 def test_without_turns_or_words_there_is_no_answer(asker):
     for turns in ([], [""], ["ok", "  "]):
         with pytest.raises(BadInput):

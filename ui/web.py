@@ -82,10 +82,7 @@ class Page:
             question, answer = self._oomph.asker.ask([earlier.said for earlier in talk.turns])
         except Failure as failure:
             turn.card = failure_html(failure)
-            talk.turns[:] = (
-                [earlier for earlier in talk.turns if earlier is not turn] if not text.strip() else talk.turns
-            )
-            yield talk.history(), turn.asked + turn.card, "", talk.sources(), "", talk
+            yield shown()
             return
         turn.card, turn.sources = render.card_html(answer, number), render.sources_html(answer.citations, number)
         yield shown()
