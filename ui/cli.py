@@ -195,8 +195,8 @@ def _show_progress(what: str, done: int, of: int) -> None:
         print(
             f"\r\033[K{what:<20} {'█' * filled}{'░' * (30 - filled)} {done}/{of}", end=end, file=sys.stderr, flush=True
         )
-    elif done in (0, of):
-        print(f"oomph: {what}{f' ({of})' if of > 1 else ''}", file=sys.stderr)
+    elif done in (0, of) or done % 512 == 0:
+        print(f"oomph: {what}{f' {done}/{of}' if of > 1 else ''}", file=sys.stderr)
 
 
 if __name__ == "__main__":

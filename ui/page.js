@@ -24,6 +24,7 @@ document.addEventListener("click", (event) => {
   if (cite) return openSource(cite.dataset.turn, cite.dataset.n);
   const option = event.target.closest("button.option");
   if (option) return say(option.dataset.say);
+  if (event.target.closest("button.theme")) return document.body.classList.toggle("dark");
   const block = event.target.closest(".card pre");
   if (block && navigator.clipboard) {
     navigator.clipboard.writeText(block.innerText.trim());
@@ -39,3 +40,13 @@ document.addEventListener("keydown", (event) => {
     openSource(cite.dataset.turn, cite.dataset.n);
   }
 });
+
+// A new question is shown from its beginning, wherever the page was scrolled to.
+let lastAsked = "";
+new MutationObserver(() => {
+  const asked = document.querySelector("#current .asked")?.innerText ?? "";
+  if (asked && asked !== lastAsked) {
+    lastAsked = asked;
+    document.querySelector("#current").scrollIntoView({ block: "start", behavior: "smooth" });
+  }
+}).observe(document, { childList: true, subtree: true });

@@ -306,7 +306,8 @@ def sources_html(citations: Sequence[Citation], turn: int = 0) -> str:
 
 
 def _readable(markdown: str) -> str:
-    return plain(markdown).replace("**Tell:**", "Tell:").replace("**Fix:**", "Fix:")
+    text = plain(markdown).replace("**Tell:**", "Tell:").replace("**Fix:**", "Fix:")
+    return re.sub(r"[ \t]*```\w*\n?", "", text).replace("`", "")
 
 
 # JSON

@@ -108,7 +108,8 @@ class Page:
         return (
             f"<header><b>oomph</b><span>{manifest.errors} errors · {manifest.terms} terms · "
             f"indexed {ago(manifest.created)}</span>"
-            f"{failed}<span class='model'>{model}</span></header>"
+            f'{failed}<span class="model">{model}</span>'
+            '<button class="theme" type="button" title="light or dark">☾</button></header>'
         )
 
     def library(self) -> str:
@@ -168,9 +169,14 @@ def asked_html(text: str) -> str:
         return f'<div class="asked"><p>{escape(text.strip())}</p></div>'
     kept = "\n".join(line[:1000] for line in lines[-MAX_SHOWN:])
     return render.sanitised(
-        f'<details class="asked"><summary>{escape(lines[0][:120])} … <span>({len(lines)} lines)</span></summary>'
+        f'<details class="asked"><summary>{len(lines)} lines <span>· {escape(_glimpse(lines))}</span></summary>'
         f"<pre>{escape(kept)}</pre></details>"
     )
+
+
+def _glimpse(lines: list[str]) -> str:
+    """Return the line by which a person knows their paste again: the last that says anything."""
+    return next((line.strip()[:80] for line in reversed(lines) if line.strip()), "") + " …"
 
 
 def failure_html(failure: Failure) -> str:
