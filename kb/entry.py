@@ -9,12 +9,20 @@ import re
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from kb.template import compile_template
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, pattern=r"^[^\n]*$")]
+
+
+def _compiles(signature: str) -> str:
+    compile_template(signature)
+    return signature
+
+
+Signature = Annotated[Line, AfterValidator(_compiles)]  # an error message as a template: kb/template.py
 Platform = Literal["linux", "windows", "wsl", "macos", "docker"]
 Vendor = Literal["nvidia", "amd", "intel", "apple", "cpu"]
 Phase = Literal["install", "build", "download", "start", "load", "prompt", "generate", "train"]
@@ -116,7 +124,7 @@ class ErrorEntry(Entry):
     kind: Literal["error"] = "error"
     title: Line
     summary: Line
-    signatures: tuple[Line, ...] = ()
+    signatures: tuple[Signature, ...] = ()
     clues: tuple[Line, ...] = ()
     phases: tuple[Phase, ...] = Field(min_length=1)
     tools: tuple[Line, ...] = ()
@@ -125,13 +133,6 @@ class ErrorEntry(Entry):
     versions: tuple[Line, ...] = ()
     terms: tuple[Id, ...] = ()
     causes: tuple[Cause, ...] = ()
-
-    @field_validator("signatures")
-    @classmethod
-    def _templates_compile(cls, signatures: tuple[str, ...]) -> tuple[str, ...]:
-        for signature in signatures:
-            compile_template(signature)
-        return signatures
 
     @property
     def line(self) -> str:
@@ -180,7 +181,7 @@ class Fork(Frozen):
     kind: Literal["fork"] = "fork"
     id: Id
     title: Line
-    signatures: tuple[Line, ...] = Field(min_length=1)
+    signatures: tuple[Signature, ...] = Field(min_length=1)
     aliases: tuple[Line, ...] = ()
     question: Line
     shared: str
@@ -190,13 +191,6 @@ class Fork(Frozen):
     text: str = ""
     statements: tuple[Statement, ...] = ()
     origin: Literal["oomph", "yours"] = "oomph"
-
-    @field_validator("signatures")
-    @classmethod
-    def _templates_compile(cls, signatures: tuple[str, ...]) -> tuple[str, ...]:
-        for signature in signatures:
-            compile_template(signature)
-        return signatures
 
 
 AnyEntry = ErrorEntry | GlossaryEntry | Fork

@@ -5,6 +5,8 @@ Knows how logs look; knows nothing of entries.
 
 import re
 import unicodedata
+from bisect import bisect_right
+from itertools import accumulate
 
 from kb.failures import BadInput
 from rag.answer import Hints, Question
@@ -44,6 +46,37 @@ _FAILURE = re.compile(
     r"(?i)\b(?:error|fatal|failed|failure|fails|panic|abort(?:ed|ing)?|exception|out of memory|oom|killed|core dumped|segmentation fault"
     r"|cannot|can't|could not|couldn't|unable to|not found|no such|denied|refused|unsupported|not supported|invalid|illegal"
     r"|missing|mismatch|unknown|insufficient|not enough|exceed(?:s|ed)?|too (?:old|large|long|small)|unavailable|not available|assert\w*)\b"
+)
+_STEMS = (  # at least one of them stands in whatever _FAILURE finds
+    *(
+        "error",
+        "fatal",
+        "fail",
+        "panic",
+        "abort",
+        "exception",
+        "memory",
+        "oom",
+        "killed",
+        "dumped",
+        "fault",
+        "can",
+        "could",
+    ),
+    *(
+        "unable",
+        "not ",
+        "no such",
+        "denied",
+        "refused",
+        "unsupported",
+        "invalid",
+        "illegal",
+        "missing",
+        "mismatch",
+        "unknown",
+    ),
+    *("insufficient", "exceed", "too ", "unavailable", "assert"),
 )
 _FRAME = re.compile(r'^\s*(?:File "|at |\^+$|~+\^|#\d+ 0x)|^Traceback|^\s{4,}\S')
 _MASKED = (
@@ -152,12 +185,28 @@ def _lines(tidy: str) -> list[str]:
 def _errors(lines: list[str]) -> list[int]:
     """Return the lines that report a failure: exceptions first (the first of a chain is its cause), then other words of failure."""
     exceptions = [position for position, line in enumerate(lines) if _EXCEPTION.match(line.lstrip())]
+    known = set(exceptions)
     others = [
         position
-        for position, line in enumerate(lines)
-        if position not in exceptions and _FAILURE.search(line) and not _FRAME.match(line)
+        for position in _suspects(lines)
+        if position not in known and _FAILURE.search(lines[position]) and not _FRAME.match(lines[position])
     ]
     return exceptions + others
+
+
+def _suspects(lines: list[str]) -> list[int]:
+    """Return the lines that hold a stem of a word of failure: one fast scan of the whole text for each stem."""
+    lowered = [line.lower() for line in lines]  # which may be longer: İ becomes two characters
+    text = "\n".join(lowered)
+    starts = list(accumulate((len(line) + 1 for line in lowered), initial=0))
+    found: set[int] = set()
+    for stem in _STEMS:
+        place = text.find(stem)
+        while place >= 0:
+            line = bisect_right(starts, place) - 1
+            found.add(line)
+            place = text.find(stem, starts[line + 1])
+    return sorted(position for position in found if position < len(lines))
 
 
 def _looks_logged(line: str) -> bool:

@@ -92,3 +92,28 @@ def test_any_text_is_read_or_refused_in_words(text):
         return
     assert question.lines and len(set(question.lines)) == len(question.lines)
     assert all(0 <= position < len(question.lines) for position in question.errors)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "CUDA out of memory",
+                "it cannot be",
+                "could not load",
+                "Not found",
+                "no such file",
+                "OOM",
+                "too many",
+                "fine",
+                "can",
+                "İstanbul",
+            ]
+        ),
+        max_size=8,
+    )
+)
+def test_the_fast_scan_finds_every_line_that_the_pattern_finds(lines):
+    from rag.question import _FAILURE, _suspects
+
+    assert {position for position, line in enumerate(lines) if _FAILURE.search(line)} <= set(_suspects(lines))

@@ -42,7 +42,7 @@ BROKEN = {
     "missing field": ("title: The kettle does not boil\n", "", 2, "title", "Field required"),
     "wrong choice": ("phases: [start]", "phases: [sleep]", 9, "phases.0", "Input should be"),
     "no yaml": ("aliases: [kettle", "aliases: [[kettle", 6, "", "front matter"),
-    "unknown hole": ("{size}", "{giga}", 6, "signatures", "unknown hole"),
+    "unknown hole": ("{size}", "{giga}", 7, "signatures.0", "unknown hole"),
     "bad address": ("https://example.org/manual", "manual.pdf", 15, "sources.manual.url", "match pattern"),
     "id is not the file's name": ("id: kettle-will", "id: cattle-will", 2, "id", "file's name"),
     "unknown heading": ("## Check", "## Checks", 40, "body", "unknown heading 'Checks'"),
