@@ -181,7 +181,7 @@ class Fork(Frozen):
     kind: Literal["fork"] = "fork"
     id: Id
     title: Line
-    signatures: tuple[Signature, ...] = Field(min_length=1)
+    signatures: tuple[Signature, ...] = ()  # none where it is only a vague way to ask, such as "gpu not working"
     aliases: tuple[Line, ...] = ()
     question: Line
     shared: str

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from index.generation import Generation
+from index.words import content_tokens
 from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry, Option
 from rag.answer import Decision, Question
 from rag.retrieve import Match, agreement, clues_in, forks_of
@@ -37,8 +38,8 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
         return Verdict("abstain", 0.0)
     top = matches[0]
     sure = confidence(matches)
-    if sure < ENOUGH:
-        return Verdict("abstain", sure, match=top)
+    if sure < ENOUGH or _says_too_little(question, top):
+        return Verdict("abstain", min(sure, ENOUGH / 2), match=top)
     entry = generation.entries[top.entry]
     fork = _fork_for(top, entry, generation)
     if fork is None:
@@ -47,6 +48,11 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
     if option:
         return _answer(generation.entries[option.entry], sure, top)
     return Verdict("ask", sure, fork=fork, match=top)
+
+
+def _says_too_little(question: Question, top: Match) -> bool:
+    """Return whether a question is one word that names nothing we know, such as "error"."""
+    return not top.signature and not top.name and len(content_tokens(question.words)) < 2
 
 
 def features(matches: list[Match]) -> dict[str, float]:

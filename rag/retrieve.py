@@ -32,6 +32,9 @@ _ASKS_MEANING = re.compile(
     r"(?i)^\W*(?:what(?:'s| is| are| does)\b|explain\b|define\b|meaning of|difference between|how (?:does|do) .{2,40} work|was ist|qu'est|que es)"
     r"|\bvs\.?\b|\bstand for\b|\bmean\b"
 )
+_COMPLAINS = re.compile(
+    r"(?i)\b(?:not|n'?t|no longer|never|stopped|stops) (?:work|us|detect|found|find|see|recogni|load|start|show)|crash|broken|\bslow|\bfail|\berror|\bstuck|\bhangs?\b|\bfreez"
+)
 _LETTERS = re.compile(r"[A-Za-z]{5,}")
 _COMPATIBLE = {"wsl": {"linux", "windows"}, "docker": {"linux", "windows", "wsl", "macos"}}
 
@@ -80,6 +83,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     coverage = _coverage(tokens, generation)
     cosines = _cosines(question, generation, encoder)
     best = max(bm25.values(), default=0.0)
+    complains = bool(_COMPLAINS.search(question.words))
     asks_meaning = bool(_ASKS_MEANING.search(question.words)) and not question.is_log
     cleaned = question.cleaned.lower()
     matches = []
@@ -89,7 +93,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
             Match(
                 entry=key,
                 signature=signatures.get(key),
-                name=names.get(key, 0.0),
+                name=names.get(key, 0.0) * (0.5 if complains and isinstance(entry, GlossaryEntry) else 1.0),
                 words=bm25.get(key, 0.0) / best if best else 0.0,
                 coverage=coverage.get(key, 0.0),
                 vectors=cosines.get(key, 0.0),
