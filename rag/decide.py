@@ -13,8 +13,8 @@ ENOUGH = 0.5  # confidence from which there is an answer
 CLEAR = 0.75  # by how much one option of a fork must lead
 
 # Log-odds that the first match is right, from its channels; fitted on the development questions, see docs/log.md.
-BIAS = -4.41
-ODDS = {"signature": 1.18, "name": 0.26, "coverage": 2.23, "vectors": 4.22, "clues": 0.46, "hints": 0.21, "lead": 2.82}
+BIAS = -4.28
+ODDS = {"signature": 1.03, "name": 0.71, "coverage": 2.24, "vectors": 4.24, "clues": 0.5, "hints": 0.11, "lead": 2.27}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,14 @@ def _says_too_little(question: Question, top: Match) -> bool:
 
 
 def features(matches: list[Match]) -> dict[str, float]:
-    """Return what speaks for the first match being right: its channels, and how far it leads."""
+    """Return what speaks for the first match being right: its channels, and how far it leads.
+
+    Matches of the same signature are no rivals: between them a fork decides.
+    """
     top = matches[0]
-    second = matches[1].score if len(matches) > 1 else 0.0
+    shared = top.signature.signature if top.signature else None
+    others = (match for match in matches[1:] if not (match.signature and match.signature.signature == shared))
+    second = next((match.score for match in others), 0.0)
     return {
         "signature": float(top.signature is not None),
         "name": top.name,

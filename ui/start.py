@@ -60,8 +60,12 @@ class Oomph:
         return build(self.settings.folders, self.settings.home, self.encoder, progress)
 
     def index_if_stale(self, progress: Progress) -> bool:
-        """Index if there is no index or content has changed; return whether it was done."""
-        stale = is_stale(self.settings.folders, self.settings.home, self.encoder)
-        if stale:
-            self.index(progress)
-        return stale
+        """Index if the index is missing, damaged, or made from other content; return whether it was done."""
+        if not is_stale(self.settings.folders, self.settings.home, self.encoder):
+            try:
+                self.serving()
+                return False
+            except IndexFailure:
+                pass  # its manifest is right, its parts are not: it is built again below
+        self.index(progress)
+        return True
