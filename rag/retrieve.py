@@ -81,7 +81,9 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     tokens = content_tokens(question.words)[:MAX_WORDS]
     bm25 = dict(generation.words.search(tokens, CANDIDATES))
     coverage = _coverage(tokens, generation)
-    cosines = _cosines(question, generation, encoder)
+    # Where all signatures agree, the embedder is not asked: on the command line it would take seconds to load.
+    agreed = len({hit.signature for hit in signatures.values()}) == 1
+    cosines = {} if agreed else _cosines(question, generation, encoder)
     best = max(bm25.values(), default=0.0)
     complains = bool(_COMPLAINS.search(question.words))
     asks_meaning = bool(_ASKS_MEANING.search(question.words)) and not question.is_log

@@ -23,6 +23,12 @@ def test_a_signature_decides(kettles, encoder):
     assert found.match.signature.values == ("12",)
 
 
+def test_where_a_signature_decides_the_embedder_is_not_asked(kettles, encoder):
+    encoder.encoded.clear()
+    verdict("LeakWarning: 12 ml lost", kettles, encoder)
+    assert encoder.encoded == []
+
+
 def test_a_shared_signature_asks_the_forks_question(kettles, encoder):
     found = verdict("KettleError: heater 1 did not reach 95 GB", kettles, encoder)
     assert (found.decision, found.fork.id) == ("ask", "kettle-error")

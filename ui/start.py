@@ -55,6 +55,10 @@ class Oomph:
                 self.model_notice = str(failure)
         self.asker = Asker(self.serving, self.encoder, writer)
 
+    def warm_up(self) -> None:
+        """Load the embedder in the background, so that the first question does not wait for it."""
+        threading.Thread(target=self.encoder.encode, args=(["warm up"],), daemon=True).start()
+
     def index(self, progress: Progress) -> Report:
         """Index all entries anew; what did not change is not embedded again."""
         return build(self.settings.folders, self.settings.home, self.encoder, progress)

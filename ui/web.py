@@ -275,6 +275,7 @@ def _api(asker: Asker) -> None:
 def serve(oomph: Oomph, block: bool = True) -> gr.Blocks:
     """Serve the page until it is stopped (or, with `block=False`, in the background)."""
     settings = oomph.settings
+    oomph.warm_up()
     blocks = page(oomph)
     blocks.queue().launch(
         server_name=settings.host,
