@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.run import Case, load_cases
-from rag.ask import follow
 from rag.decide import features as confidence_features
+from rag.follow import understand
 from rag.question import read
 from rag.retrieve import WEIGHTS, Match
 from ui.settings import from_environment
@@ -28,8 +28,8 @@ def main() -> None:
     asked = []
     for case in load_cases():
         if case.tuned_on:
-            earlier = read(case.turns[-2]) if len(case.turns) > 1 else None
-            asked.append((case, follow(read(case.turns[-1]), earlier, generation, oomph.encoder)[1]))
+            understood = understand(read(case.turns[-1]), case.turns[:-1], generation, oomph.encoder)
+            asked.append((case, understood.matches))
 
     weights = _best_weights([(case, matches) for case, matches in asked if case.expect])
     print("WEIGHTS =", {key: round(value, 2) for key, value in weights.items()})

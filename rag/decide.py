@@ -77,6 +77,8 @@ def features(matches: list[Match]) -> dict[str, float]:
 
 def confidence(matches: list[Match]) -> float:
     """Return the calibrated probability that the first match is what was asked for."""
+    if not matches:
+        return 0.0
     odds = BIAS + sum(ODDS[name] * value for name, value in features(matches).items())
     return 1 / (1 + math.exp(-odds))
 

@@ -86,7 +86,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     cosines = {} if agreed else _cosines(question, generation, encoder)
     best = max(bm25.values(), default=0.0)
     complains = bool(_COMPLAINS.search(question.words))
-    asks_meaning = bool(_ASKS_MEANING.search(question.words)) and not question.is_log
+    asks = asks_meaning(question.said or question.words) and not question.is_log
     cleaned = question.cleaned.lower()
     matches = []
     for key in {*signatures, *names, *bm25, *cosines}:
@@ -101,7 +101,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
                 vectors=cosines.get(key, 0.0),
                 clues=clues_in(entry, cleaned),
                 hints=agreement(entry, question.hints),
-                kind=float(isinstance(entry, GlossaryEntry) == asks_meaning) if not question.is_log else 0.0,
+                kind=float(isinstance(entry, GlossaryEntry) == asks) if not question.is_log else 0.0,
             )
         )
     return sorted(matches, key=lambda match: (-match.score, match.entry))
@@ -118,6 +118,11 @@ def _spelled(question: Question, generation: Generation) -> Question:
         if right:
             words = re.sub(rf"\b{word}\b", right, words)
     return replace(question, words=words) if words != question.words else question
+
+
+def asks_meaning(words: str) -> bool:
+    """Return whether somebody asks what something is, rather than why it fails."""
+    return bool(_ASKS_MEANING.search(words))
 
 
 def clues_in(entry: AnyEntry, cleaned: str) -> int:
