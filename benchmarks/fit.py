@@ -29,27 +29,26 @@ def main() -> None:
     for case in load_cases():
         if case.tuned_on:
             understood = understand(read(case.turns[-1]), case.turns[:-1], generation, oomph.encoder)
-            asked.append((case, understood.matches))
+            asked.append((case, understood.matches, understood.question))
 
-    weights = _best_weights([(case, matches) for case, matches in asked if case.expect])
+    weights = _best_weights([(case, matches) for case, matches, _ in asked if case.expect])
     print("WEIGHTS =", {key: round(value, 2) for key, value in weights.items()})
 
-    tops = [
-        (matches, float(matches[0].entry in case.expect or _forks(matches[0], case, generation)))
-        for case, matches in asked
-        if matches
-    ]
-    rows = np.array([list(confidence_features(matches).values()) for matches, _ in tops])
-    truth = np.array([label for _, label in tops])
-    odds = LogisticRegression(C=STRENGTH, max_iter=5000).fit(rows, truth)
-    names = list(confidence_features(tops[0][0]))
+    rows, truth = [], []
+    for case, matches, question in asked:
+        if matches:
+            rows.append(confidence_features(question, matches))
+            truth.append(float(matches[0].entry in case.expect or _forks(matches[0], case, generation)))
+    table, labels = np.array([list(row.values()) for row in rows]), np.array(truth)
+    odds = LogisticRegression(C=STRENGTH, max_iter=5000).fit(table, labels)
+    names = list(rows[0])
     print("BIAS =", round(float(odds.intercept_[0]), 2))
     print("ODDS =", {key: round(float(value), 2) for key, value in zip(names, odds.coef_[0], strict=True)})
-    sure = odds.predict_proba(rows)[:, 1]
+    sure = odds.predict_proba(table)[:, 1]
     for low in np.arange(0, 1, 0.1):
         inside = (sure >= low) & (sure < low + 0.1)
         if inside.any():
-            print(f"said {low:.1f} to {low + 0.1:.1f}: right {truth[inside].mean():.2f} of {inside.sum()}")
+            print(f"said {low:.1f} to {low + 0.1:.1f}: right {labels[inside].mean():.2f} of {inside.sum()}")
 
 
 def _best_weights(asked: list[tuple[Case, list[Match]]]) -> dict[str, float]:

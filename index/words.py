@@ -6,7 +6,9 @@ The tokenizer keeps identifiers whole *and* in parts: `cudaErrorNoKernelImageFor
 
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, plain
@@ -44,7 +46,7 @@ def content_tokens(text: str) -> list[str]:
 
 
 class Words:
-    """A full-text index of entries in one SQLite file, opened for reading only."""
+    """A full-text index of entries in one SQLite file, opened for reading only; closed when nobody uses it any more."""
 
     def __init__(self, file: Path) -> None:
         """:raises IndexDamaged: where the file is no such index."""
@@ -52,6 +54,7 @@ class Words:
             self._connection = sqlite3.connect(
                 f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False
             )
+            self._closed = weakref.finalize(self, self._connection.close)  # a question may outlive its generation
             self.count = int(self._connection.execute("SELECT count(*) FROM entries").fetchone()[0])
         except sqlite3.Error as fault:
             raise IndexDamaged(f"The word index {file.name} cannot be read ({fault}).", "Run: oomph index") from fault
@@ -59,14 +62,13 @@ class Words:
     @staticmethod
     def write(file: Path, entries: Iterable[AnyEntry]) -> None:
         """Write a new index of `entries` to `file`."""
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file)) as connection, connection:
             columns = ", ".join(WEIGHTS)
             how = "tokenize=\"porter unicode61 tokenchars '_'\""
             connection.execute(f"CREATE VIRTUAL TABLE entries USING fts5(id UNINDEXED, {columns}, {how})")
             rows = ([entry.id, *(" ".join(tokens(field)) for field in _fields(entry))] for entry in entries)
             connection.executemany(f"INSERT INTO entries VALUES (?{', ?' * len(WEIGHTS)})", rows)
             connection.execute("INSERT INTO entries(entries) VALUES ('optimize')")
-        connection.close()
 
     def search(self, words: Sequence[str], limit: int) -> list[tuple[str, float]]:
         """Return up to `limit` (entry id, BM25 score), best first; a higher score is better."""
@@ -87,8 +89,8 @@ class Words:
         return frozenset(str(identity) for (identity,) in rows)
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file now."""
+        self._closed()
 
 
 def _fields(entry: AnyEntry) -> tuple[str, ...]:

@@ -96,13 +96,15 @@ class _Walk:
             lead = (_MARKER if token.type == "list_item_open" else _INDENT).match(text)
             skip = lead.end() if lead else 0
             if text[skip:]:
-                self._add(first, start + skip, text[skip:], step=token.type == "list_item_open" and token.info != "")
+                self._add(token, first, start + skip, text[skip:])
 
-    def _add(self, line: int, start: int, text: str, step: bool) -> None:
+    def _add(self, token: Token, line: int, start: int, text: str) -> None:
         if self._section == "Causes" and not (self._heading and self._label):
             self._report(line, "in Causes each text stands below a ### cause and after **Tell:** or **Fix:**")
         made = statement(self._section, self._shift + start, text, self._heading, self._label)
-        self.found.append(made.model_copy(update={"step": step}))
+        listed = token.type == "list_item_open"
+        kinds = {"step": listed and token.info != "", "bullet": listed and token.info == ""}
+        self.found.append(made.model_copy(update=kinds))
 
 
 def _pieces(token: Token, lines: list[str]) -> Iterator[tuple[int, int]]:

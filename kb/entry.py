@@ -87,6 +87,7 @@ class Statement(Frozen):
     end: int
     sources: tuple[str, ...] = ()
     step: bool = False  # an item of a numbered list
+    bullet: bool = False  # an item of another list
 
 
 class Cause(Frozen):

@@ -90,10 +90,16 @@ def read_knowledge(*folders: Path) -> Knowledge:
 
 
 def entry_files(folder: Path) -> Iterator[Path]:
-    """Yield the entry files below `folder` in a stable order: errors/**.md, glossary/**.md, forks/**.yaml."""
+    """Yield the entry files below `folder` in a stable order: errors/**.md, glossary/**.md, forks/**.yaml.
+
+    What is hidden (an editor's lock, a tool's folder) and what is no file is nobody's entry.
+    """
     for kind in KINDS:
         pattern = "*.yaml" if kind == "forks" else "*.md"
-        yield from sorted((folder / kind).rglob(pattern))
+        for path in sorted((folder / kind).rglob(pattern)):
+            hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if not hidden and path.is_file():
+                yield path
 
 
 def read_entry(file: Path, origin: Literal["oomph", "yours"] = "oomph") -> AnyEntry:

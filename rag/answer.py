@@ -67,6 +67,7 @@ class Citation:
     passage: str  # the whole cause or section around the quote
     passage_start: int
     sources: tuple[SourceLink, ...]
+    direct: bool = True  # whether the sources are the quote's own, or those of the section around it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Item:
     n: int
     label: Literal["", "tell", "fix"] = ""
     step: bool = False
+    bullet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

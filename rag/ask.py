@@ -9,9 +9,9 @@ from index.embed import Encoder
 from index.generation import Generation
 from kb.failures import BadInput, ModelFailure
 from rag import prompt
-from rag.answer import Answer, Candidate, ForkQuestion, Question, Times
+from rag.answer import Answer, Candidate, ForkQuestion, Question, Sentence, Times
 from rag.card import compose
-from rag.cite import check
+from rag.cite import Checker
 from rag.decide import Verdict, decide
 from rag.follow import understand
 from rag.question import read
@@ -19,6 +19,7 @@ from rag.retrieve import Match
 from rag.write import Writer
 
 MAX_CANDIDATES = 10
+NOTHING_WRITTEN = "The model wrote nothing that can be used; the card is the answer."
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,21 @@ class Asker:
         if self.writer is None or answer.decision != "answer":
             return
         started = time.perf_counter()
-        written = ""
+        checker, written = Checker(answer.citations, answer.card.facts), ""
         try:
             for piece in self.writer.write(prompt.messages(question, answer), stop):
                 written += piece
-                yield _explained(answer, written, self.writer.name, started, finished=False)
+                yield _explained(answer, checker.check(written, finished=False), self.writer.name, started)
         except ModelFailure as failure:
             yield replace(answer, notice=str(failure))
             return
-        yield _explained(answer, written, self.writer.name, started, finished=True)
+        last = _explained(answer, checker.check(written), self.writer.name, started)
+        yield last if last.explanation else replace(last, notice=NOTHING_WRITTEN)
 
 
-def _explained(answer: Answer, written: str, writer: str, started: float, finished: bool) -> Answer:
-    sentences = check(written, answer.citations, answer.card.facts, finished)
-    notice = "" if sentences or not finished else "The model wrote nothing that can be used; the card is the answer."
+def _explained(answer: Answer, sentences: tuple[Sentence, ...], writer: str, started: float) -> Answer:
     total = round(answer.ms.first + 1000 * (time.perf_counter() - started), 1)
-    return replace(answer, explanation=sentences, writer=writer, notice=notice, ms=replace(answer.ms, total=total))
+    return replace(answer, explanation=sentences, writer=writer, ms=replace(answer.ms, total=total))
 
 
 def _asked(verdict: Verdict) -> ForkQuestion | None:

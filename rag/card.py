@@ -38,6 +38,7 @@ class Numbering:
                 if (other.section, other.heading) == (statement.section, statement.heading)
             ]
             first, last = around[0].start, around[-1].end
+            keys = statement.sources or _sources_around(entry, around)
             self._citations[key] = Citation(
                 n=len(self._citations) + 1,
                 entry=entry.id,
@@ -50,16 +51,22 @@ class Numbering:
                 end=statement.end,
                 passage=entry.text[first:last],
                 passage_start=first,
-                sources=tuple(
-                    SourceLink(entry.sources[key].title, entry.sources[key].url) for key in statement.sources
-                ),
+                sources=tuple(SourceLink(entry.sources[key].title, entry.sources[key].url) for key in keys),
+                direct=bool(statement.sources),
             )
-        return Item(shown(statement.text), self._citations[key].n, statement.label, statement.step)
+        return Item(shown(statement.text), self._citations[key].n, statement.label, statement.step, statement.bullet)
 
     @property
     def citations(self) -> tuple[Citation, ...]:
         """All citations, by number."""
         return tuple(self._citations.values())
+
+
+def _sources_around(entry: AnyEntry, around: list[Statement]) -> tuple[str, ...]:
+    """Return the sources of a passage; a summary has those of the overview or the explanation below it."""
+    if around[0].section == "Summary":
+        around = [one for one in entry.statements if one.section in ("Summary", "Overview", "Explanation")]
+    return tuple(dict.fromkeys(key for one in around for key in one.sources))
 
 
 def compose(

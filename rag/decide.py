@@ -1,6 +1,7 @@
 """Matches → answer, ask or abstain. Deterministic; knows what is enough evidence and when one question decides."""
 
 import math
+import re
 from dataclasses import dataclass
 
 from index.generation import Generation
@@ -13,8 +14,28 @@ ENOUGH = 0.5  # confidence from which there is an answer
 CLEAR = 0.75  # by how much one option of a fork must lead
 
 # Log-odds that the first match is right, from its channels; fitted on the development questions, see docs/log.md.
-BIAS = -3.64
-ODDS = {"signature": 2.08, "name": 0.9, "coverage": 2.52, "vectors": 2.72, "clues": 0.66, "hints": 0.01, "lead": 2.5}
+BIAS = -2.99
+ODDS = {
+    "signature": 2.11,
+    "name": 0.9,
+    "coverage": 1.9,
+    "vectors": 3.35,
+    "clues": 0.56,
+    "hints": -0.31,
+    "lead": 2.31,
+    "unknown error": -0.85,
+    "elsewhere": -0.82,
+    "short": -1.66,
+}
+
+
+_MESSAGE = re.compile(r"\b\w*(?:Error|Exception|ERR!?|FATAL|panic)\b.{0,20}:")
+_OURS = re.compile(
+    r"(?i)\b(?:gpus?|vram|llms?|models?|weights|checkpoints?|inference|prompts?|token\w*|context|gguf|lora|q\d_\w+"
+    r"|quanti[sz]\w*|embeddings?"
+    r"|diffusion|sdxl|flux|whisper|safetensors|hugging ?face|hf|chatbots?|graphics cards?|video ?cards?|ai|rag|mlx"
+    r"|exllama\w*|kobold\w*|jan|gpt4all)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +58,8 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
     if not matches:
         return Verdict("abstain", 0.0)
     top = matches[0]
-    sure = confidence(matches)
-    if sure < ENOUGH or _says_too_little(question, top):
+    sure = confidence(question, matches)
+    if sure < ENOUGH or _no_ground(question, top):
         return Verdict("abstain", min(sure, ENOUGH / 2), match=top)
     entry = generation.entries[top.entry]
     fork = _fork_for(top, entry, generation)
@@ -50,12 +71,18 @@ def decide(question: Question, matches: list[Match], generation: Generation, cho
     return Verdict("ask", sure, fork=fork, match=top)
 
 
-def _says_too_little(question: Question, top: Match) -> bool:
-    """Return whether a question is one word that names nothing we know, such as "error"."""
-    return not top.signature and not top.name and len(content_tokens(question.words)) < 2
+def _no_ground(question: Question, top: Match) -> bool:
+    """Return whether nothing ties the question to us, however near the words are.
+
+    One word that names nothing we know, such as "error"; or an error that no signature knows, in a text that
+    speaks of nothing that an operator of local AI has, such as a KeyError of a person's own program.
+    """
+    if top.signature or top.name:
+        return False
+    return len(content_tokens(question.words)) < 2 or bool(_MESSAGE.search(question.words) and not _is_ours(question))
 
 
-def features(matches: list[Match]) -> dict[str, float]:
+def features(question: Question, matches: list[Match]) -> dict[str, float]:
     """Return what speaks for the first match being right: its channels, and how far it leads.
 
     Matches of the same signature are no rivals: between them a fork decides.
@@ -72,14 +99,22 @@ def features(matches: list[Match]) -> dict[str, float]:
         "clues": float(min(top.clues, 3)),
         "hints": top.hints,
         "lead": min(top.score - second, 1.0),
+        "unknown error": float(bool(question.errors) and not top.signature and not top.name),
+        "elsewhere": float(not (top.signature or top.name or _is_ours(question))),
+        "short": 1 / max(1, len(content_tokens(question.words))),
     }
 
 
-def confidence(matches: list[Match]) -> float:
+def _is_ours(question: Question) -> bool:
+    """Return whether the text speaks of anything that an operator of local AI has: a tool, a card, a model."""
+    return bool(question.hints.tools or question.hints.vendors or _OURS.search(question.cleaned))
+
+
+def confidence(question: Question, matches: list[Match]) -> float:
     """Return the calibrated probability that the first match is what was asked for."""
     if not matches:
         return 0.0
-    odds = BIAS + sum(ODDS[name] * value for name, value in features(matches).items())
+    odds = BIAS + sum(ODDS[name] * value for name, value in features(question, matches).items())
     return 1 / (1 + math.exp(-odds))
 
 

@@ -53,7 +53,9 @@ def understand(question: Question, before: Sequence[str], generation: Generation
     asks = asks_meaning(question.words) or asks_meaning(subject.words)
     both = _together(question, subject, said=question.words if asks else "")
     matches = retrieve(both, generation, encoder)
-    if confidence(matches) < ENOUGH and _LEANS.search(question.words):  # it adds only where: "on Windows with a 3060"
+    if confidence(both, matches) < ENOUGH and _LEANS.search(
+        question.words
+    ):  # it adds only where: "on Windows with a 3060"
         both = replace(subject, hints=question.hints)
         matches = retrieve(both, generation, encoder)
     return Understood(both, matches)
@@ -88,20 +90,25 @@ def _picked(question: Question, earlier: list[Question], generation: Generation,
 
 
 def _stands_alone(question: Question, matches: list[Match], generation: Generation) -> bool:
-    """Return whether a turn needs no earlier one: it is long, shows an error, or is sure and leans on nothing."""
+    """Return whether a turn needs no earlier one.
+
+    It is long or shows an error; or it leans on nothing, and is either sure or speaks of something unknown to us.
+    """
     if question.is_log or question.errors or len(question.words.split()) > SHORT:
         return True
-    if not matches or confidence(matches) < ENOUGH or _LEANS.search(question.words):
+    if _LEANS.search(question.words):
         return False
-    is_term = isinstance(generation.entries[matches[0].entry], GlossaryEntry)
-    return not is_term or asks_meaning(question.words)
+    if matches and confidence(question, matches) >= ENOUGH:
+        is_term = isinstance(generation.entries[matches[0].entry], GlossaryEntry)
+        return not is_term or asks_meaning(question.words)
+    return any(not generation.words.having(word) for word in content_tokens(question.words))
 
 
 def _subject(earlier: list[Question], generation: Generation, encoder: Encoder) -> Question | None:
     """Return the latest earlier turn that says what the talk is about, or else simply the latest."""
     for turn in earlier:
         matches = retrieve(turn, generation, encoder)
-        if matches and confidence(matches) >= ENOUGH:
+        if matches and confidence(turn, matches) >= ENOUGH:
             return turn
     return earlier[0] if earlier else None
 

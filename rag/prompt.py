@@ -1,5 +1,6 @@
 """Card → prompt. The constants are all that a model is ever told; evidence and pasted text are fenced as data."""
 
+from kb.entry import plain
 from rag.answer import Answer, Question
 
 SYSTEM = (
@@ -20,7 +21,7 @@ def messages(question: Question, answer: Answer) -> list[dict[str, str]]:
     """Return the chat messages: system, then the evidence (which depends on the entry alone), then the question."""
     lines: list[str] = []
     for citation in answer.citations:
-        line = f"[{citation.n}] ({citation.section}) {fenced(citation.quote)}"
+        line = f"[{citation.n}] ({citation.section}) {fenced(plain(citation.quote))}"
         if sum(map(len, lines)) + len(line) > MAX_EVIDENCE:
             break
         lines.append(line)

@@ -12,16 +12,38 @@ from kb.failures import BadInput
 from rag.answer import Hints, Question
 
 MAX_CHARACTERS = 6_000_000  # beyond, the end is kept: that is where programs say why they stopped
-MAX_LINE = 4_000  # characters kept of one line
+MAX_LINE = 4_000  # characters of one line; a longer one is cut into pieces
 MAX_SEARCHED = 1_200  # characters that are searched by; the embedder reads 256 tokens
-
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\ufeff]")
-_OVERWRITTEN = re.compile(r"^[^\n]*\r(?=[^\n])", re.MULTILINE)  # what a progress bar wrote over
-_PROGRESS = re.compile(
-    r"[^|\n]{0,80}\d{1,3}%\s*\|[^|\n]*\|[^\[\n]*(?:\[[^\]\n]*\])?"  # Loading shards:  38%|███▊      | 3/8 [00:02<00:03,  1.28it/s]
-    r"|.*━{3,}.*|^pulling [0-9a-f]{12}.*|^.*\d+(?:\.\d+)?\s?[kMG]i?B/s\b.*"
+MAX_TELLING = 400  # of them from one line of a log
+MAX_HINTED = (
+    40_000  # characters that hints are taken from; beyond, the beginnings of lines near both ends and the errors
 )
+
+_ANSI = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_PIECE = re.compile(
+    r".{1,1000}(?:[.;] |$)|.{1,1000} |.{1,1000}"
+)  # of a long line, cut at the end of a sentence where there is one
+_OVERWRITTEN = re.compile(r"^[^\n]*\r(?=[^\n])", re.MULTILINE)  # what a progress bar wrote over
+_BAR = re.compile(  # each part is bounded or starts at a sign of its own, so that no line takes more than linear time
+    r"""(?:
+      %\s*(?:
+          \|[ \d#=>.█▉▊▋▌▍▎▏-]*\|                                  #  38%|███▊      |
+        | ▕[^▏%]*▏                                                 # 100% ▕██████████▏
+        | \[[=>.# -]*\]                                            # 45%[====>     ]
+        | Completed[ ]\|(?=[ ]\d)                                  # 25% Completed |
+        | (?=[\d.]{1,9}[kMGT]?/[\d.]{1,9}[kMGT]?B?[ ]\[\d+:\d\d)   # 100% 661/661 [00:00
+      )
+      | ━━━[━╸╺]*                                                  # ━━━━━━━━━━╸
+      | \|[█▉▊▋▌▍▎▏]+[ ]*\|                                        # |████████    |
+    )
+    (?:\s*[\d.]+[ ]?[kKMGT]?i?B?(?:/[\d.?]+[ ]?[kKMGT]?i?B?)?)?    # 3/8, 878/878 kB, 0 B/4.7 GB
+    (?:\s*\[\d+:\d\d[^\]]*\])?                                    # [00:02<00:03,  1.28it/s]
+    (?:\s*[\d.]+[ ]?[kKMGT]?i?B/s)?                               # 58.6 MB/s
+    (?:\s*eta[ ][\d:smh-]+)?                                      # eta 0:00:00""",
+    re.VERBOSE,
+)
+_BAR_NAME = re.compile(r"(?:.{0,80}(?::|\.\.\.)|\S*)\s*\d{0,3}(?:\.\d+)?")  # Loading checkpoint shards:  38
 _PREFIX = re.compile(
     r"""(?:
       \s*\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z|[ ]?[+-]\d\d:?\d\d)?\]?[ \t:|-]*   # 2026-11-20 12:00:00,123
@@ -43,7 +65,7 @@ _EXCEPTION = re.compile(
     r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|NotFound|Warning|Failure)\b(?::|$)"
 )
 _FAILURE = re.compile(
-    r"(?i)\b(?:error|fatal|failed|failure|fails|panic|abort(?:ed|ing)?|exception|out of memory|oom|killed|core dumped|segmentation fault"
+    r"(?i)\b(?:error|fatal|failed|failure|fails|panic|abort(?:ed|ing)?|exception|out of memory|oom(?:[- ]?kill(?:ed|er)?)?|killed|(?:crashloop|imagepull)backoff|core dumped|segmentation fault"
     r"|cannot|can't|could not|couldn't|unable to|not found|no such|denied|refused|unsupported|not supported|invalid|illegal"
     r"|missing|mismatch|unknown|insufficient|not enough|exceed(?:s|ed)?|too (?:old|large|long|small)|unavailable|not available|assert\w*)\b"
 )
@@ -62,6 +84,7 @@ _STEMS = (  # at least one of them stands in whatever _FAILURE finds
         "fault",
         "can",
         "could",
+        "backoff",
     ),
     *(
         "unable",
@@ -78,14 +101,12 @@ _STEMS = (  # at least one of them stands in whatever _FAILURE finds
     ),
     *("insufficient", "exceed", "too ", "unavailable", "assert"),
 )
-_FRAME = re.compile(r'^\s*(?:File "|at |\^+$|~+\^|#\d+ 0x)|^Traceback|^\s{4,}\S')
-_MASKED = (
-    (re.compile(r"https?://\S+"), " "),
-    (
-        re.compile(r"(?<![\w.])(?:[A-Za-z]:)?(?:[\\/][\w.@+~ -]*?[\w.@+~-]){2,}[\\/]?"),
-        " ",
-    ),  # paths of two parts or more
-    (re.compile(r"\b0x[0-9a-fA-F]+\b|\b[0-9a-f]{12,}\b"), " "),
+_FRAME = re.compile(r'^\s*(?:File "|at |\^+$|~+\^|#\d+ 0x)|^Traceback')
+_MASKED = re.compile(
+    r"""https?://\S+
+    | (?<![\w.])(?:[A-Za-z]:)?(?:[\\/][\w.@+~-]+(?:[ ][\w.@+~-]+(?=\\))*){2,}[\\/]?  # paths of two parts or more
+    | \b0x[0-9a-fA-F]+\b | \b[0-9a-f]{12,}\b""",
+    re.VERBOSE,
 )
 _LOG_WORD = re.compile(r"[=:\[\](){}<>_/\\|]|\d{2,}")
 
@@ -160,7 +181,7 @@ def read(text: str) -> Question:
 def _tidy(text: str) -> str:
     """Drop colours and control characters, keep the last state of overwritten lines, normalise Unicode and line ends."""
     cut = text if len(text) <= MAX_CHARACTERS else text[-MAX_CHARACTERS:]
-    cut = _ANSI.sub("", cut) if "\x1b" in cut else cut
+    cut = _ANSI.sub("", cut) if "\x1b" in cut or "\x9b" in cut else cut
     cut = cut.replace("\r\n", "\n")
     cut = _OVERWRITTEN.sub("", cut).replace("\r", "\n") if "\r" in cut else cut
     cut = cut.encode("utf-8", "replace").decode("utf-8")  # lone surrogates, as from broken pipes
@@ -168,18 +189,33 @@ def _tidy(text: str) -> str:
 
 
 def _lines(tidy: str) -> list[str]:
-    """Return the lines without prefixes and progress bars, each only once, in order."""
+    """Return the lines without prefixes and progress bars, each only once, in order; bars' names where nothing else is left."""
     seen: dict[str, None] = {}
+    names: dict[str, None] = {}
     for raw in tidy.split("\n"):
-        line = raw[:MAX_LINE].rstrip()
-        prefix = _PREFIX.match(line)
-        if prefix:
-            line = line[prefix.end() :]
-        if "|" in line or "━" in line or "B/s" in line or line.startswith("pulling"):
-            line = _PROGRESS.sub("", line)  # what follows a bar, such as "Killed", stays
-        if line.strip():
-            seen[line] = None
-    return list(seen)
+        for piece in _pieces(raw) if len(raw) > MAX_LINE else (raw,):
+            prefix = _PREFIX.match(piece)
+            line = piece[prefix.end() :] if prefix else piece
+            if "%" in line or "━━━" in line or "|█" in line:
+                line, name = _without_bars(line)
+                names[name] = None
+            line = line.rstrip()
+            if line:
+                seen[line] = None
+    return list(seen) or [name for name in names if name]
+
+
+def _without_bars(line: str) -> tuple[str, str]:
+    """Return what a line says beside its progress bars, such as "Killed" behind one; and the names that stand before them."""
+    *before, rest = _BAR.split(line)
+    said = [part.rstrip(" .0123456789") for part in before if not _BAR_NAME.fullmatch(part)]
+    names = [part.strip() for part in before if _BAR_NAME.fullmatch(part)]
+    return " ".join([*said, rest]), " ".join(names)
+
+
+def _pieces(raw: str) -> list[str]:
+    """Return a long line cut where JSON has written a line end as two characters, then at ends of sentences."""
+    return [piece for part in raw.split("\\n") for piece in _PIECE.findall(part)]
 
 
 def _errors(lines: list[str]) -> list[int]:
@@ -189,9 +225,16 @@ def _errors(lines: list[str]) -> list[int]:
     others = [
         position
         for position in _suspects(lines)
-        if position not in known and _FAILURE.search(lines[position]) and not _FRAME.match(lines[position])
+        if position not in known and _FAILURE.search(lines[position]) and not _is_traced(lines, position)
     ]
     return exceptions + others
+
+
+def _is_traced(lines: list[str], position: int) -> bool:
+    """Return whether a line belongs to a stack trace: a frame, or the code that stands below one."""
+    line = lines[position]
+    below = position > 0 and lines[position - 1].lstrip().startswith('File "')
+    return bool(_FRAME.match(line)) or (below and line.startswith("    "))
 
 
 def _suspects(lines: list[str]) -> list[int]:
@@ -211,32 +254,39 @@ def _suspects(lines: list[str]) -> list[int]:
 
 def _looks_logged(line: str) -> bool:
     """Return whether a line was printed by a program rather than written by a person."""
-    return bool(_EXCEPTION.match(line) or _FRAME.match(line) or len(_LOG_WORD.findall(line)) >= 3)
+    begins = _EXCEPTION.match(line) or _FRAME.match(line) or line.startswith("    ")
+    return bool(begins or len(_LOG_WORD.findall(line)) >= 3)
 
 
 def _search_words(lines: list[str], errors: list[int], is_log: bool) -> str:
-    """Return what to search by: a question whole; of a log the person's own words and its telling lines."""
-    if not is_log:
-        return _mask(" ".join(lines))[:MAX_SEARCHED]
+    """Return what to search by: a question whole; of a log or a long text the person's own words and its telling lines."""
+    whole = " ".join(lines)
+    if not is_log and (len(whole) <= MAX_SEARCHED or not errors):
+        return _mask(whole)[:MAX_SEARCHED]
     own = [line for line in (*lines[:3], *lines[-3:]) if not _looks_logged(line) and len(line.split()) > 2]
     telling = [lines[position] for position in errors[:4]] or lines[-3:]
-    chosen = dict.fromkeys([*own, *(line[:400] for line in telling)])
+    chosen = dict.fromkeys(map(_telling, [*own, *telling]))
     return _mask("\n".join(chosen))[:MAX_SEARCHED]
+
+
+def _telling(line: str) -> str:
+    """Return the part of a line that is searched by: around its first word of failure."""
+    found = _FAILURE.search(line) if len(line) > MAX_TELLING else None
+    start = max(0, found.start() - MAX_TELLING // 2) if found else 0
+    return line[start : start + MAX_TELLING]
 
 
 def _mask(text: str) -> str:
     """Take addresses, paths, hashes out of `text`: they say where, not what."""
-    for pattern, blank in _MASKED:
-        text = pattern.sub(blank, text)
-    return text.strip()
+    return _MASKED.sub(" ", text).strip()
 
 
 def _hints(lines: list[str], errors: list[int], is_log: bool) -> Hints:
     """Return what the text says about platform, vendor, tool and phase."""
-    near = (
-        lines if len(lines) <= 400 else [*lines[:100], *(lines[position] for position in errors[:100]), *lines[-200:]]
-    )
-    text = "\n".join(near)
+    text = "\n".join(lines)
+    if len(text) > MAX_HINTED:
+        near = [*lines[:80], *(lines[position] for position in errors[:40]), *lines[-80:]]
+        text = "\n".join(line[:200] for line in near)
     found = {
         kind: frozenset(name for name, pattern in patterns.items() if pattern.search(text))
         for kind, patterns in _HINTS.items()

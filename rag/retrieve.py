@@ -74,13 +74,13 @@ class Match:
 
 def retrieve(question: Question, generation: Generation, encoder: Encoder) -> list[Match]:
     """Return the entries that any channel found, best first."""
-    question = _spelled(question, generation)
+    question, misspelled = _spelled(question, generation)
     signatures = _best_hits(generation.signatures.find(question.lines), question)
     named = generation.names.find(question.said) or generation.names.find(question.words)
     names = _name_shares(named, question)
     tokens = content_tokens(question.words)[:MAX_WORDS]
     bm25 = dict(generation.words.search(tokens, CANDIDATES))
-    coverage = _coverage(tokens, generation)
+    coverage = _coverage([*tokens, *misspelled], generation)
     # Where all signatures agree, the embedder is not asked: on the command line it would take seconds to load.
     agreed = len({hit.signature for hit in signatures.values()}) == 1
     cosines = {} if agreed else _cosines(question, generation, encoder)
@@ -107,17 +107,21 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     return sorted(matches, key=lambda match: (-match.score, match.entry))
 
 
-def _spelled(question: Question, generation: Generation) -> Question:
-    """Return the question with words that stand in no entry replaced by the name that they misspell."""
+def _spelled(question: Question, generation: Generation) -> tuple[Question, list[str]]:
+    """Return the question with words that stand in no entry replaced by the name that they misspell, and those words.
+
+    They still count against the coverage: a printer is no pointer.
+    """
     if question.is_log:
-        return question
-    words = question.words
+        return question, []
+    words, misspelled = question.words, []
     for word in dict.fromkeys(_LETTERS.findall(words)[:MAX_WORDS]):
         lower = word.lower()
         right = None if generation.words.having(lower) else generation.names.corrected(lower)
         if right:
             words = re.sub(rf"\b{word}\b", right, words)
-    return replace(question, words=words) if words != question.words else question
+            misspelled.append(lower)
+    return replace(question, words=words), misspelled
 
 
 def asks_meaning(words: str) -> bool:

@@ -38,7 +38,15 @@ class Served:
         environment = {**os.environ, "OOMPH_HOME": str(home), "HF_HUB_OFFLINE": "1"}
         self.log = home / "serve.log"
         with self.log.open("w") as log:
-            command = [sys.executable, "-m", "ui.cli", "serve", "--port", str(self.port), *arguments]
+            command = [
+                sys.executable,
+                "-m",
+                "ui.cli",
+                "serve",
+                "--port",
+                str(self.port),
+                *arguments,
+            ]  # a later --port wins
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=ROOT)
         for _ in range(240):
             if self.process.poll() is not None:
@@ -130,6 +138,17 @@ def test_a_forks_button_leads_to_its_entry(page):
     expect(page.locator("#history .card h2")).to_have_text("CUDA out of memory")
 
 
+def test_a_port_that_is_taken_is_said_in_one_sentence(served):
+    with pytest.raises(AssertionError, match="Pass another --port"):
+        Served(served.home, "--port", str(served.port))
+
+
+def test_bullets_and_steps_are_lists(page):
+    ask(page, "AssertionError: Torch not compiled with CUDA enabled")
+    expect(page.locator("#current .card ol > li").first).to_be_visible()
+    expect(page.locator("#current .card details", has_text="Does not help").locator("ul > li")).not_to_have_count(0)
+
+
 def test_an_example_can_be_clicked(page):
     page.get_by_role("button", name="What is a KV cache?").click()
     expect(page.locator("#current .card h2")).to_have_text("KV cache")
@@ -183,11 +202,18 @@ def test_a_model_explains_below_the_card_and_can_be_stopped(chromium, served, re
             ask(page, "ollama is slow")
             expect(page.locator("#current .card h2")).to_have_text("Ollama is slow because it runs on the CPU")
             expect(page.locator("#explanation .explanation")).to_be_visible(timeout=60_000)
+            page.locator("#box textarea").fill("typed meanwhile")
             page.locator("#box .stop-button").click()
             page.wait_for_timeout(1500)
             written = page.locator("#explanation").inner_text()
             page.wait_for_timeout(1500)
             assert page.locator("#explanation").inner_text() == written
+            assert page.locator("#explanation .pending").count() == 0
+            assert page.locator("#box textarea").input_value() == "typed meanwhile"
+            ask(page, "what is vram")
+            expect(page.locator("#current .card h2")).to_have_text("VRAM")
+            ask(page, "what is a KV cache?")  # while the one before is still being explained
+            expect(page.locator("#current .card h2")).to_have_text("KV cache")
             ask(page, "what is vram")
             expect(page.locator("#current .card h2")).to_have_text("VRAM")
     finally:

@@ -55,6 +55,8 @@ def test_lasagna_is_not_ours(oomph):
         (["ask", "--batch", "nowhere.jsonl"], b"", "go together"),
         (["kb", "check", "no-such-folder"], b"", "is no folder"),
         (["serve", "--host", "0.0.0.0"], b"", "OOMPH_PASSWORD"),
+        (["serve", "--port", "99999"], b"", "from 1 to 65535"),
+        (["serve", "--port", "http"], b"", "from 1 to 65535"),
     ],
 )
 def test_bad_input_is_one_line_with_the_next_step(oomph, arguments, stdin, said):
@@ -95,10 +97,28 @@ def test_a_batch_answers_every_line_broken_ones_too(oomph, tmp_path):
     code, _, err = oomph("ask", "--batch", str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out.jsonl"))
     assert code == 0, err
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    assert [answer["id"] for answer in answers] == ["a", "b", "3", "d", "e", "6", "7"]
+    assert [answer["id"] for answer in answers] == ["a", "b", 3, "d", "e", 6, 7]
     assert [answer["candidates"][0]["entry"] for answer in answers[:2]] == ["vram", "torch-not-compiled-with-cuda"]
     assert [answer["decision"] for answer in answers[2:]] == ["abstain"] * 5
     assert "no JSON" in answers[2]["text"] and "no query" in answers[3]["text"]
+
+
+def test_a_batch_into_its_own_input_loses_nothing(oomph, tmp_path):
+    both = tmp_path / "both.jsonl"
+    both.write_text(
+        '\ufeff{"id": "a", "query": "what is vram"}\n'
+        + "[" * 100_000
+        + '\n{"id": "\\ud83d", "query": "what is lora"}\n'
+    )
+    code, _, err = oomph("ask", "--batch", str(both), "--out", str(both))
+    assert code == 0, err
+    answers = [json.loads(line) for line in both.read_text().splitlines()]
+    assert [answer["candidates"][0]["entry"] if answer["candidates"] else None for answer in answers] == [
+        "vram",
+        None,
+        "lora",
+    ]
+    assert "no JSON" in answers[1]["text"] and "What would help" not in answers[1]["text"]
 
 
 def test_a_damaged_index_is_mended_by_the_next_question(oomph, real_home, tmp_path):

@@ -63,11 +63,11 @@ def test_each_entry_comes_once(kettles, encoder):
 
 
 def test_confidence_grows_with_every_channel():
-    weak = Match("x", coverage=0.2, vectors=0.3)
-    assert confidence([weak]) < ENOUGH
+    asked, weak = read("a question of some words"), Match("x", coverage=0.2, vectors=0.3)
+    assert confidence(asked, [weak]) < ENOUGH
     for channel in ("name", "coverage", "vectors"):
-        assert confidence([replace(weak, **{channel: 0.9})]) > confidence([weak])
-    assert confidence([weak, weak]) < confidence([weak])
+        assert confidence(asked, [replace(weak, **{channel: 0.9})]) > confidence(asked, [weak])
+    assert confidence(asked, [weak, weak]) < confidence(asked, [weak])
 
 
 def test_hints_speak_for_and_against(kettles):

@@ -44,6 +44,7 @@ def test_hints_of_all_turns_are_kept(asker):
     assert question.hints.vendors == {"amd"} and "linux" in question.hints.platforms
 
 
-def test_what_is_not_ours_is_not_answered_after_something_that_was(asker):
-    _, answer = asker.ask(["ollama is slow", "how do I make lasagna with spinach"])
+@pytest.mark.parametrize("before", [["ollama is slow"], ["gpu not working", "Anything with an AMD card"], [OOM]])
+def test_what_is_not_ours_is_not_answered_after_something_that_was(asker, before):
+    _, answer = asker.ask([*before, "how do I make lasagna"])
     assert answer.decision == "abstain"

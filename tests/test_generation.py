@@ -1,5 +1,9 @@
+import gc
 import json
+import os
 import shutil
+import sqlite3
+import stat
 
 import pytest
 
@@ -83,6 +87,50 @@ def test_the_current_and_two_others_are_kept(kettle, tmp_path, encoder):
     built = [build([kettle], tmp_path / "home", encoder, silent).generation for _ in range(5)]
     assert store.generations(tmp_path / "home") == [built[4], built[3], built[2]]
     assert store.current(tmp_path / "home") == built[4]
+
+
+def test_what_a_killed_build_left_is_removed(kettle, tmp_path, encoder, folder):
+    index = tmp_path / "home" / "index"
+    (index / "CURRENT.4711").write_text("20261120T000000.000000")
+    (index / "building-20261120T000000.000000").mkdir()
+    build([kettle], tmp_path / "home", encoder, silent)
+    assert not [*index.glob("CURRENT.*"), *index.glob("building-*")] and (index / "CURRENT").is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX opens folders")
+def test_the_names_in_the_folders_are_on_the_disk_before_a_generation_serves(kettle, tmp_path, encoder, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def remembered(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", remembered)
+    folder = build([kettle], tmp_path / "home", encoder, silent).generation
+    index = tmp_path / "home" / "index"
+    assert synced == [path.stat().st_ino for path in (folder, index / "generations", index)]
+
+
+def test_a_generation_of_another_embedder_is_refused(folder, tmp_path, encoder):
+    assert store.load(folder, encoder.identity)
+    with pytest.raises(IndexStale, match="another embedder"):
+        store.load(folder, "another")
+    assert store.last_good(tmp_path / "home", "another") is None
+
+
+def test_the_words_are_closed_when_nobody_uses_them_any_more(folder):
+    generation = store.load(folder)
+    connection = generation.words._connection
+    question = generation.words
+    del generation
+    gc.collect()
+    assert question.search(["kettle"], 5)
+    del question
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_nothing_is_pickled(folder):

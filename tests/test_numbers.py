@@ -1,3 +1,5 @@
+import textwrap
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,9 @@ TORCH_1 = "RuntimeError: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0; 
         (TORCH_1, "Asked for 2.00 GiB with 1.00 GiB free of 11.17 GiB on GPU 0: 1.00 GiB is missing."),
         ("Error: model requires more system memory (11.5 GiB) than is available (7.8 GiB)", "The model needs 11.5 GiB of system memory with 7.8 GiB available: 3.70 GiB is missing."),
         ("ValueError: Requested tokens (2500) exceed context window of 2048", "The prompt has 2500 tokens, the context window holds 2048: 452 too many."),
+        ("ValueError: Requested tokens (2,500) exceed context window of 2,048", "The prompt has 2,500 tokens, the context window holds 2,048: 452 too many."),
+        ("CUDA out of memory. Tried to allocate 1,024 MiB", "Asked for 1,024 MiB."),
+        ("Error: model requires more system memory (2,048 MiB) than is available (1,024 MiB)", "The model needs 2,048 MiB of system memory with 1,024 MiB available: 1.00 GiB is missing."),
     ],
 )  # fmt: skip
 def test_the_numbers_of_a_message_are_told_in_a_sentence(line, told):
@@ -31,12 +36,28 @@ def test_a_message_that_was_wrapped_is_told_whole():
     assert sentences(wrapped, 0)[0].startswith("Asked for 1.27 GiB with 276.00 MiB free")
 
 
+@pytest.mark.parametrize("columns", [40, 60, 72, 100])
+@pytest.mark.parametrize("message", [TORCH_1, TORCH_2])
+def test_a_message_that_was_wrapped_at_any_width_is_told_whole(message, columns):
+    cut = [message[start : start + columns].rstrip() for start in range(0, len(message), columns)]
+    assert sentences(cut, 0)[0] == sentences([message], 0)[0]
+    assert sentences(textwrap.wrap(message, columns), 0)[0] == sentences([message], 0)[0]
+
+
+@pytest.mark.parametrize("between", [[], ["CUDA kernel errors might be asynchronously reported at some other call."]])
+@pytest.mark.parametrize("second", [TORCH_2, TORCH_2.removeprefix("torch.OutOfMemoryError: ")])
+def test_the_numbers_of_another_message_below_are_not_told(between, second):
+    first = "RuntimeError: CUDA error: no kernel image is available for execution on the device"
+    assert sentences([first, *between, second], 0) == []
+
+
 def test_other_lines_tell_nothing():
     assert sentences(["KeyError: 'model'"], 0) == []
 
 
 def test_gib_and_gb_are_kept_apart():
     assert to_bytes("1 GiB") == 2**30 and to_bytes("1 GB") == 10**9 and to_bytes("512MB") == 512 * 10**6
+    assert to_bytes("1,024 MiB") == 2**30
     with pytest.raises(ValueError, match="no size"):
         to_bytes("big")
 

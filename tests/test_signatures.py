@@ -1,4 +1,6 @@
-from index.signatures import Signatures
+import pytest
+
+from index.signatures import MAX_HITS, Signatures, wrapped
 
 TEMPLATES = [
     ("CUDA out of memory. Tried to allocate {size}", "oom"),
@@ -24,6 +26,37 @@ def test_a_longer_signature_weighs_more():
 def test_a_message_that_was_wrapped_is_found():
     hits = Signatures(TEMPLATES).find(["AssertionError: Torch not compiled with", "   CUDA enabled"])
     assert [(hit.entry, hit.line) for hit in hits] == [("cpu-build", 0)]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60])
+def test_a_message_cut_at_a_width_is_found_even_where_words_were_cut(columns):
+    message = (
+        "RuntimeError: while serving this request the worker said CUDA out of memory. Tried to allocate 1.27 GiB on it"
+    )
+    lines = [message[start : start + columns].rstrip() for start in range(0, len(message), columns)]
+    assert "oom" in {hit.entry for hit in Signatures(TEMPLATES).find(["before it", "", *lines, "after"])}
+
+
+def test_a_hit_in_a_line_alone_is_not_sought_again_in_the_lines_around_it():
+    hits = Signatures(TEMPLATES).find(["start", "Torch not compiled with CUDA enabled", "end"])
+    assert [(hit.line, hit.start) for hit in hits] == [(1, 6)]
+
+
+def test_a_failure_that_repeats_is_reported_a_few_times_only():
+    lines = [f"CUDA out of memory. Tried to allocate {number}.27 GiB" for number in range(1_000)]
+    hits = Signatures(TEMPLATES).find([*lines, "Torch not compiled with CUDA enabled"])
+    assert len(hits) == 2 * MAX_HITS + 1 and hits[0].line == 0 and hits[-1].line == 1_000
+
+
+def test_near_misses_by_the_thousand_do_not_hide_a_hit():
+    lines = [f"memory {number} of CUDA is out of reach" for number in range(1_000)]
+    assert {hit.line for hit in Signatures(TEMPLATES).find([*lines, "CUDA out of memory"])} == {1_000}
+
+
+def test_a_message_ends_where_the_next_begins_or_lines_are_no_longer_alike():
+    first = "RuntimeError: the first message, which is wrapped"
+    assert wrapped([first, "ValueError: the second"], 0) == [first]
+    assert wrapped([first, "ends here", "an unrelated line of the same log"], 0) == [first, "ends here"]
 
 
 def test_near_misses_do_not_hit():

@@ -12,31 +12,33 @@ from ui.render import as_json
 
 
 def answer_all(asker: Asker, source: Path, target: Path) -> int:
-    """Answer every line of `source` into `target`; return how many.
+    """Answer every line of `source` into `target`, which appears when all are answered; return how many.
 
     :raises BadInput: where the source cannot be read or the target cannot be written.
     """
+    aside = target.with_name(f"{target.name}.part")
     try:
         with (
-            source.open(encoding="utf-8", errors="replace") as questions,
-            target.open("w", encoding="utf-8") as answers,
+            source.open(encoding="utf-8-sig", errors="replace") as questions,
+            aside.open("w", encoding="utf-8", errors="replace") as answers,
         ):
             count = 0
             for number, line in enumerate(questions, 1):
                 if line.strip():
                     answers.write(json.dumps(answer_line(asker, line, number), ensure_ascii=False) + "\n")
                     count += 1
-            return count
+        aside.replace(target)
+        return count
     except OSError as fault:
         raise BadInput(f"{fault.filename} cannot be opened ({fault.strerror}).", "Check the path.") from fault
 
 
 def answer_line(asker: Asker, line: str, number: int) -> dict[str, object]:
     """Answer one line; what cannot be read is an abstention that says why."""
-    identity = str(number)
+    identity: object = number
     try:
         asked = _parsed(line, number)
-        identity = str(asked.get("id", number))
+        identity = asked.get("id", number)
         return as_json(identity, answer_turns(asker, _turns(asked, number)))
     except Failure as failure:
         return as_json(identity, _refusal(str(failure)))
@@ -53,8 +55,8 @@ def answer_turns(asker: Asker, turns: list[str]) -> Answer:
 def _parsed(line: str, number: int) -> dict[str, Any]:
     try:
         asked = json.loads(line)
-    except json.JSONDecodeError as fault:
-        raise BadInput(f"Line {number} is no JSON ({fault.msg}).", 'Write {"id": …, "query": …}.') from fault
+    except (ValueError, RecursionError) as fault:  # also an integer of thousands of digits, or brackets without end
+        raise BadInput(f"Line {number} is no JSON that can be read.", 'Write {"id": …, "query": …}.') from fault
     if not isinstance(asked, dict):
         raise BadInput(f"Line {number} is no object.", 'Write {"id": …, "query": …}.')
     return asked

@@ -15,6 +15,7 @@ from kb.failures import BadInput, Failure
 if TYPE_CHECKING:  # `oomph --help` imports nothing heavy
     from rag.ask import Asker
     from ui.settings import Settings
+    from ui.start import Oomph
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = _command(commands, "serve", "open the page in the browser (indexes first where needed)")
     serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen on (default: 7860)")
+    serve.add_argument("--port", help="port to listen on (default: 7860)")
     serve.add_argument("--model", type=Path, metavar="GGUF", help="a model that explains the card")
     serve.add_argument("--no-auth", action="store_true", help="listen on another address without a password")
     serve.set_defaults(run=_serve)
@@ -81,10 +82,7 @@ def _command(commands: "Commands", name: str, sentence: str) -> argparse.Argumen
 
 
 def _serve(parsed: argparse.Namespace) -> int:
-    from dataclasses import replace
-
-    settings = _settings()
-    settings = replace(settings, host=parsed.host or settings.host, port=parsed.port or settings.port)
+    settings = _settings(OOMPH_HOST=parsed.host, OOMPH_PORT=parsed.port)
     local = settings.host in ("127.0.0.1", "localhost", "::1")
     if not local and not settings.password and not parsed.no_auth:
         raise BadInput(
@@ -95,9 +93,7 @@ def _serve(parsed: argparse.Namespace) -> int:
     from ui.web import serve
 
     oomph = Oomph(settings, model=parsed.model or settings.model)
-    oomph.index_if_stale(_show_progress)
-    if oomph.model_notice:
-        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
+    _prepare(oomph)
     serve(oomph)
     return 0
 
@@ -115,9 +111,7 @@ def _ask(parsed: argparse.Namespace) -> int:
     from ui.start import Oomph
 
     oomph = Oomph(_settings(), model=parsed.model)
-    oomph.index_if_stale(_show_progress)
-    if oomph.model_notice:
-        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
+    _prepare(oomph)
     if parsed.batch:
         from ui.batch import answer_all
 
@@ -125,6 +119,15 @@ def _ask(parsed: argparse.Namespace) -> int:
         print(f"{count} questions answered in {parsed.out}")
         return 0
     return _print_answer(oomph.asker, text, parsed.json)
+
+
+def _prepare(oomph: "Oomph") -> None:
+    """Index where needed, and say what is not as the person may think."""
+    oomph.index_if_stale(_show_progress)
+    if oomph.index_notice:
+        print(f"oomph: {oomph.index_notice}", file=sys.stderr)
+    if oomph.model_notice:
+        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
 
 
 def _print_answer(asker: "Asker", text: str, as_object: bool) -> int:
@@ -149,7 +152,7 @@ def _index(_: argparse.Namespace) -> int:
     report = Oomph(_settings()).index(_show_progress)
     manifest = report.manifest
     for failed in manifest.failed:
-        print(f"{failed.file}:{failed.line}: {failed.field}: {failed.message}", file=sys.stderr)
+        print(failed, file=sys.stderr)
     print(
         f"{manifest.errors} errors, {manifest.terms} terms, {manifest.forks} forks in {manifest.passages} passages; "
         f"{report.embedded} embedded, the others kept."
@@ -168,6 +171,10 @@ def _check(parsed: argparse.Namespace) -> int:
     if parsed.folder and not parsed.folder.is_dir():
         raise BadInput(f"{parsed.folder} is no folder.", "Name one that holds errors/, glossary/ or forks/.")
     knowledge = read_knowledge(*([parsed.folder] if parsed.folder else _settings().folders))
+    if not knowledge.entries and not knowledge.problems:
+        raise BadInput(
+            f"There is no entry in {parsed.folder}.", "Name a folder that holds errors/, glossary/ or forks/."
+        )
     problems = check(knowledge, date.today())
     for problem in problems:
         print(problem)
@@ -181,10 +188,11 @@ def _where(_: argparse.Namespace) -> int:
     return 0
 
 
-def _settings() -> "Settings":
+def _settings(**given: str | None) -> "Settings":
+    """Return the settings of the environment; what was `given` on the command line wins."""
     from ui.settings import from_environment
 
-    return from_environment(os.environ)
+    return from_environment({**os.environ, **{name: value for name, value in given.items() if value}})
 
 
 def _show_progress(what: str, done: int, of: int) -> None:

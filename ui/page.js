@@ -8,7 +8,7 @@ function openSource(turn, n) {
     const wanted = source.dataset.turn === turn && source.dataset.n === n;
     source.open = wanted;
     source.classList.toggle("chosen", wanted);
-    if (wanted) source.scrollIntoView({ block: "center", behavior: "smooth" });
+    if (wanted) source.scrollIntoView({ block: "nearest", behavior: "smooth" });
   });
 }
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 
 import nh3
 from markdown_it import MarkdownIt
@@ -83,7 +84,7 @@ def text(answer: Answer) -> str:
     card = answer.card
     parts = [f"## {card.title}"]
     if card.line:
-        parts.append(f"> {card.line}")
+        parts.append(_as_code(card.line))
     parts += card.facts
     parts += [_numbered(item) for item in card.lead]
     if answer.question:
@@ -95,7 +96,7 @@ def text(answer: Answer) -> str:
         parts += _block_text(block.items)
     if card.others:
         parts.append(_left_out(card.others))
-    if answer.decision == "abstain":
+    if answer.candidates and answer.decision == "abstain":
         parts.insert(1, how_to_ask(answer))
     if answer.explanation or answer.notice:
         parts.append(explanation_text(answer))
@@ -115,6 +116,12 @@ def explanation_text(answer: Answer) -> str:
     return "\n\n".join(parts)
 
 
+def _as_code(line: str) -> str:
+    """Return a line of somebody's log as code, so that nothing in it is Markdown."""
+    ticks = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    return f"{ticks} {line} {ticks}" if len(ticks) > 1 else f"`{line}`"
+
+
 def how_to_ask(answer: Answer) -> str:
     """Return what would help to know more, and what the blocks below are."""
     return HOW_TO_ASK + (" The nearest entries are these:" if answer.card.blocks else "")
@@ -131,10 +138,10 @@ def _block_text(items: Sequence[Item]) -> list[str]:
         head = f"**{item.label.capitalize()}:** " if item.label and item.label != label else ""
         if item.label != label:
             label, step = item.label, 0
-        if item.step:
-            step += 1
+        if item.step or item.bullet:
+            step += item.step
             body = _numbered(item).replace("\n", "\n   ")
-            parts.append((f"{head.strip()}\n\n" if head else "") + f"{step}. {body}")
+            parts.append((f"{head.strip()}\n\n" if head else "") + (f"{step}. {body}" if item.step else f"- {body}"))
         else:
             joint = "\n\n" if head and item.markdown.startswith("```") else ""
             parts.append(head + joint + _numbered(item))
@@ -186,9 +193,9 @@ def card_html(answer: Answer, turn: int = 0) -> str:
             f'<p class="line" title="the line of your log that decided"><code>{escape(card.line[:400])}</code></p>'
         )
     parts += [f'<p class="fact">{escape(fact)}</p>' for fact in card.facts]
-    if answer.decision == "abstain":
+    if answer.candidates and answer.decision == "abstain":
         parts.append(f"<p>{escape(how_to_ask(answer))}</p>")
-    parts += [_item_html(item, turn) for item in card.lead]
+    parts.append(_items_html(card.lead, turn))
     if answer.question:
         parts.append(f'<p class="asks"><strong>{escape(answer.question.text)}</strong></p>')
     causes = 0
@@ -215,25 +222,23 @@ def _block_html(block: Block, number: int, turn: int) -> str:
 
 
 def _items_html(items: Sequence[Item], turn: int) -> str:
-    """Return the items; numbered steps in one list below each label."""
-    parts, label, listed = [], "", False
-    for item in items:
-        if listed and (not item.step or item.label != label):
-            parts.append("</ol>")
-            listed = False
-        if item.label != label:
-            label = item.label
+    """Return the items; steps and bullets as lists below each label."""
+    parts, label = [], ""
+    for (own, tag), group in groupby(items, key=lambda item: (item.label, _list_tag(item))):
+        if own != label:
+            label = own
             parts.append(f'<p class="label {label}">{label.capitalize()}</p>')
-        if item.step and not listed:
-            parts.append("<ol>")
-            listed = True
-        parts.append(f"<li>{_item_html(item, turn)}</li>" if item.step else _item_html(item, turn))
-    return "".join(parts) + ("</ol>" if listed else "")
+        bodies = [_item_html(item, turn) for item in group]
+        parts.append(f"<{tag}>{''.join(f'<li>{body}</li>' for body in bodies)}</{tag}>" if tag else "".join(bodies))
+    return "".join(parts)
+
+
+def _list_tag(item: Item) -> str:
+    return "ol" if item.step else "ul" if item.bullet else ""
 
 
 def _item_html(item: Item, turn: int) -> str:
-    first = item.markdown[:1]
-    body = _MARKDOWN.render(first.upper() + item.markdown[1:] if item.label else item.markdown).strip()
+    body = _MARKDOWN.render(item.markdown).strip()
     danger = f'<p class="danger">⚠ {_DANGER}</p>' if _dangerous(item.markdown) else ""
     mark = cite_html(item.n, turn)
     body = body[: -len("</p>")] + mark + "</p>" if body.endswith("</p>") else f"{body}<p>{mark}</p>"
@@ -292,7 +297,8 @@ def sources_html(citations: Sequence[Citation], turn: int = 0) -> str:
         passage = (
             f"{escape(_readable(before))}<mark>{escape(_readable(citation.quote))}</mark>{escape(_readable(after))}"
         )
-        links = "".join(
+        of = "" if citation.direct else '<p class="aside">Sources of this section:</p>'
+        links = of * bool(citation.sources) + "".join(
             f'<a href="{escape(source.url, quote=True)}" target="_blank">{escape(source.title)} ↗</a>'
             for source in citation.sources
         )
@@ -313,7 +319,7 @@ def _readable(markdown: str) -> str:
 # JSON
 
 
-def as_json(identity: str, answer: Answer) -> dict[str, object]:
+def as_json(identity: object, answer: Answer) -> dict[str, object]:
     """Return the answer as one object of the batch contract (docs/contract.md)."""
     return {
         "id": identity,

@@ -46,18 +46,25 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     :raises BadInput: where the port is no number.
     """
     home = Path(environment.get("OOMPH_HOME") or user_data_path("oomph", appauthor=False)).expanduser()
-    port = environment.get("OOMPH_PORT", "7860")
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise BadInput(f"OOMPH_PORT is {port!r}.", "Set it to a number from 1 to 65535, or unset it for 7860.")
     embedder = environment.get("OOMPH_EMBEDDER")
     return Settings(
         home=home,
         model=_model(environment.get("OOMPH_MODEL"), home / "models"),
         embedder=Path(embedder).expanduser() if embedder else None,
         host=environment.get("OOMPH_HOST", "127.0.0.1"),
-        port=int(port),
+        port=_port(environment.get("OOMPH_PORT", "7860")),
         password=environment.get("OOMPH_PASSWORD", ""),
     )
+
+
+def _port(text: str) -> int:
+    """Return the port that `text` names.
+
+    :raises BadInput: where it names none.
+    """
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise BadInput(f"{text!r} is no port.", "Give a number from 1 to 65535, such as 7860.")
+    return int(text)
 
 
 def _model(named: str | None, folder: Path) -> Path | None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr
 
-from kb.failures import Failure
+from kb.failures import BadInput, Failure
 from rag.ask import Asker
 from rag.card import entry_card
 from ui import render
@@ -53,9 +54,9 @@ class Talk:
 
     turns: list[Turn] = field(default_factory=list)
 
-    def history(self) -> str:
-        """Return all turns but the running one."""
-        return "".join(turn.asked + turn.card + turn.explanation for turn in self.turns[:-1])
+    def before(self, turn: Turn) -> str:
+        """Return all turns but `turn`, which is shown by itself."""
+        return "".join(one.asked + one.card + one.explanation for one in self.turns if one is not turn)
 
     def sources(self) -> str:
         """Return the evidence of all turns; the page shows that of one."""
@@ -69,32 +70,40 @@ class Page:
         self._oomph = oomph
         self._stops: dict[str, threading.Event] = {}  # by browser tab
 
-    def respond(self, text: str, talk: Talk, request: gr.Request) -> Iterator[tuple[str, str, str, str, str, Talk]]:
-        """Show the card at once, then the explanation as it is written."""
-        stop = self._stops[str(request.session_hash)] = threading.Event()
-        talk.turns.append(Turn(said=text, asked=asked_html(text)))
-        turn, number = talk.turns[-1], len(talk.turns)
-
-        def shown() -> tuple[str, str, str, str, str, Talk]:
-            return talk.history(), turn.asked + turn.card, turn.explanation, talk.sources(), "", talk
-
+    def respond(self, text: str, talk: Talk, request: gr.Request) -> Iterator[tuple[object, ...]]:
+        """Show the card at once and empty the box, then let the explanation grow: what is typed meanwhile stays."""
+        stop = self._new_stop(str(request.session_hash))
+        turn, number = Turn(said=text, asked=asked_html(text)), len(talk.turns) + 1
+        talk.turns.append(turn)
         try:
-            question, answer = self._oomph.asker.ask([earlier.said for earlier in talk.turns])
+            question, answer = self._oomph.asker.ask([one.said for one in talk.turns])
         except Failure as failure:
-            turn.card = failure_html(failure)
-            yield shown()
+            talk.turns.pop()  # it is shown, and not remembered
+            yield talk.before(turn), turn.asked + failure_html(failure), "", render.sources_html((), number), "", talk
             return
         turn.card, turn.sources = render.card_html(answer, number), render.sources_html(answer.citations, number)
-        yield shown()
+        yield talk.before(turn), turn.asked + turn.card, "", talk.sources(), "", talk
         for fuller in self._oomph.asker.explain(question, answer, stop):
             turn.explanation = render.explanation_html(fuller, number)
-            yield shown()
+            if talk.turns[-1] is not turn:  # the next question is being answered already
+                return
+            yield gr.skip(), gr.skip(), turn.explanation, gr.skip(), gr.skip(), talk
 
-    def stop(self, request: gr.Request) -> None:
-        """Tell the writer of this tab to stop."""
-        event = self._stops.get(str(request.session_hash))
+    def _new_stop(self, tab: str) -> threading.Event:
+        """Return the event that stops this tab's writer, after stopping the one that may still be writing."""
+        self.stop_tab(tab)
+        self._stops[tab] = threading.Event()
+        return self._stops[tab]
+
+    def stop_tab(self, tab: str) -> None:
+        """Tell the writer of one tab to stop."""
+        event = self._stops.pop(tab, None)
         if event:
             event.set()
+
+    def stop(self, request: gr.Request) -> None:
+        """Tell the writer of this tab to stop; what it has written so far stays."""
+        self.stop_tab(str(request.session_hash))
 
     def status(self) -> str:
         """Return the bar on top: what is known and what is loaded."""
@@ -233,20 +242,18 @@ def _ask_tab(handlers: Page) -> None:
             )
         with gr.Column(scale=2, elem_id="evidence"):
             sources = gr.HTML(elem_id="sources", js_on_load=None)
+    # "multiple": a question that is asked while another is explained is not lost; it stops the other
+    how: dict[str, Any] = {
+        "show_progress": "hidden",
+        "concurrency_limit": 8,
+        "trigger_mode": "multiple",
+        "api_visibility": "private",
+    }
     shown = [history, current, explanation, sources, box, talk]
-    asked = box.submit(
-        handlers.respond, [box, talk], shown, show_progress="hidden", concurrency_limit=8, api_visibility="private"
-    )
+    box.submit(handlers.respond, [box, talk], shown, **how)
     for button in buttons:
-        button.click(
-            handlers.respond,
-            [button, talk],
-            shown,
-            show_progress="hidden",
-            concurrency_limit=8,
-            api_visibility="private",
-        )
-    box.stop(handlers.stop, cancels=[asked], api_visibility="private")
+        button.click(handlers.respond, [button, talk], shown, **how)
+    box.stop(handlers.stop, show_progress="hidden", queue=False, api_visibility="private")
 
 
 def _browse_tab(handlers: Page) -> None:
@@ -277,20 +284,26 @@ def serve(oomph: Oomph, block: bool = True) -> gr.Blocks:
     settings = oomph.settings
     oomph.warm_up()
     blocks = page(oomph)
-    blocks.queue().launch(
-        server_name=settings.host,
-        server_port=settings.port,
-        auth=("oomph", settings.password) if settings.password else None,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        footer_links=[],
-        theme=gr.themes.Base(
-            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="orange"
-        ),
-        css=(HERE / "style.css").read_text(encoding="utf-8"),
-        head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
-    )
+    try:
+        blocks.queue().launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            auth=("oomph", settings.password) if settings.password else None,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            footer_links=[],
+            theme=gr.themes.Base(
+                font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"], primary_hue="orange"
+            ),
+            css=(HERE / "style.css").read_text(encoding="utf-8"),
+            head=f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>",
+        )
+    except OSError as fault:  # what gradio says for a port that is taken, and for an address that is not ours
+        raise BadInput(
+            f"{settings.host}:{settings.port} cannot be listened on: it is taken, or no address of this machine.",
+            "Pass another --port or --host.",
+        ) from fault
     print(f"oomph is open at http://{settings.host}:{settings.port}", flush=True)  # noqa: T201 - the one line a person waits for
     if block:
         blocks.block_thread()
