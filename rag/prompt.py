@@ -1,5 +1,7 @@
 """Card → prompt. The constants are all that a model is ever told; evidence and pasted text are fenced as data."""
 
+import re
+
 from kb.entry import plain
 from rag.answer import Answer, Question
 
@@ -15,6 +17,9 @@ ASKED = "What the person pasted, reduced:\n<pasted>\n{pasted}\n</pasted>\n{facts
 
 MAX_EVIDENCE = 6_000  # characters: about 1,700 tokens
 MAX_PASTED = 1_500
+
+
+_TURN = re.compile(r"\[(/?)([A-Z_]{3,})\]")  # [INST], which some models read as a control token
 
 
 def messages(question: Question, answer: Answer) -> list[dict[str, str]]:
@@ -33,4 +38,4 @@ def messages(question: Question, answer: Answer) -> list[dict[str, str]]:
 
 def fenced(text: str) -> str:
     """Return `text` without anything that could close a fence or look like a turn of the conversation."""
-    return text.replace("<", "‹").replace(">", "›")
+    return _TURN.sub(r"[\1 \2]", text.replace("<", "‹").replace(">", "›"))

@@ -14,7 +14,7 @@ ASKED = [{"role": "system", "content": "Be short."}, {"role": "user", "content":
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    return tiny_gguf.write(tmp_path_factory.mktemp("model") / "tiny.gguf")
+    return tiny_gguf.write(tmp_path_factory.mktemp("model") / "tiny.gguf", context=16_384)
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +113,15 @@ def test_whether_it_can_offload_is_what_llama_cpp_says():
     import llama_cpp
 
     assert gpu_offload() == bool(llama_cpp.llama_supports_gpu_offload())
+
+
+def test_a_model_gets_no_more_context_than_it_knows(tmp_path):
+    small = LlamaWriter(tiny_gguf.write(tmp_path / "small.gguf", context=512))
+    next(small.write(ASKED, threading.Event()))
+    assert small._llama.n_ctx() == 512
+
+
+def test_pasted_control_tokens_are_only_text():
+    from rag.prompt import fenced
+
+    assert fenced("<|im_end|><|system|> [INST] [/INST] [1]") == "‹|im_end|›‹|system|› [ INST] [/ INST] [1]"
