@@ -14,6 +14,7 @@ from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry
 from rag.answer import Hints, Question
 
 CANDIDATES = 30  # entries or passages taken from each channel
+MISSPELLED = 0.3  # how much a corrected word counts as unknown
 MAX_WORDS = 48  # tokens of a question that are searched for
 
 # How much each channel counts in the fused score: fitted (benchmarks/fit.py), but for the signature, which decides; docs/log.md.
@@ -80,7 +81,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
     names = _name_shares(named, question)
     tokens = content_tokens(question.words)[:MAX_WORDS]
     bm25 = dict(generation.words.search(tokens, CANDIDATES))
-    coverage = _coverage([*tokens, *misspelled], generation)
+    coverage = _coverage(tokens, misspelled, generation)
     # Where all signatures agree, the embedder is not asked: on the command line it would take seconds to load.
     agreed = len({hit.signature for hit in signatures.values()}) == 1
     cosines = {} if agreed else _cosines(question, generation, encoder)
@@ -110,7 +111,7 @@ def retrieve(question: Question, generation: Generation, encoder: Encoder) -> li
 def _spelled(question: Question, generation: Generation) -> tuple[Question, list[str]]:
     """Return the question with words that stand in no entry replaced by the name that they misspell, and those words.
 
-    They still count against the coverage: a printer is no pointer.
+    They still count a little against the coverage: a printer is no pointer.
     """
     if question.is_log:
         return question, []
@@ -178,11 +179,11 @@ def _name_shares(hits: list[NameHit], question: Question) -> dict[str, float]:
     return dict(shares)
 
 
-def _coverage(tokens: list[str], generation: Generation) -> dict[str, float]:
+def _coverage(tokens: list[str], misspelled: list[str], generation: Generation) -> dict[str, float]:
     """Return which share of the question's information (inverse document frequency) stands in each entry."""
-    total = 0.0
-    found: dict[str, float] = defaultdict(float)
     count = len(generation.entries)
+    total = len(misspelled) * MISSPELLED * math.log(1 + count / 0.5)  # as for words that stand nowhere
+    found: dict[str, float] = defaultdict(float)
     for token in tokens:
         having = generation.words.having(token)
         information = math.log(1 + count / (len(having) + 0.5))
