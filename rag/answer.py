@@ -100,7 +100,6 @@ class Block:
     items: tuple[Item, ...]
     kind: Literal["cause", "section", "option"] = "section"
     open: bool = True
-    link: str = ""  # id of the entry that the block leads to
 
 
 @dataclass(frozen=True, slots=True)

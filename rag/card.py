@@ -124,9 +124,7 @@ def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numberin
     for pair in (statement for statement in entry.statements if statement.section == "Confused with"):
         other = generation.entries.get(pair.heading)
         if other:
-            blocks.append(
-                Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False, link=other.id)
-            )
+            blocks.append(Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False))
     return Card(entry.title, lead, tuple(blocks))
 
 
@@ -139,11 +137,7 @@ def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card
         telling = [statement for statement in entry.statements if statement.section == "Summary"]
         if isinstance(entry, ErrorEntry):
             telling += entry.causes[0].tell[:1]
-        blocks.append(
-            Block(
-                option.label, tuple(numbering.item(entry, statement) for statement in telling), "option", True, entry.id
-            )
-        )
+        blocks.append(Block(option.label, tuple(numbering.item(entry, statement) for statement in telling), "option"))
     return Card(fork.title, lead, tuple(blocks))
 
 
@@ -152,7 +146,7 @@ def _abstention(matches: list[Match], generation: Generation, numbering: Numberi
     blocks = []
     for match in matches[:NEAREST]:
         entry = generation.entries[match.entry]
-        blocks.append(Block(entry.title, _items(entry, ("Summary",), numbering)[:1], "option", False, entry.id))
+        blocks.append(Block(entry.title, _items(entry, ("Summary",), numbering)[:1], "option", False))
     return Card(NOTHING, (), tuple(blocks))
 
 

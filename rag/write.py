@@ -92,10 +92,6 @@ class LlamaWriter:
             "The card above holds without it; try a smaller model or a shorter question.",
         )
 
-    def describe(self) -> str:
-        """Return the model's name and where it runs."""
-        return f"{self.name} on the {'GPU' if gpu_offload() else 'CPU'}"
-
     def _loaded(self) -> "Llama":
         if self._llama is None:
             from llama_cpp import Llama

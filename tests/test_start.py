@@ -138,3 +138,17 @@ def test_a_check_of_a_folder_without_entries_says_so(tmp_path, capsys):
     assert main(["kb", "check", str(tmp_path)]) == 1
     said = capsys.readouterr()
     assert said.out == "" and "There is no entry in" in said.err
+
+
+def test_the_page_says_that_a_model_is_not_used_and_that_an_older_index_answers(settings, encoder, tmp_path):
+    from ui.web import Page
+
+    (tmp_path / "model.gguf").write_text("<html>")
+    oomph = Oomph(settings, encoder, model=tmp_path / "model.gguf")
+    oomph.index(silent)
+    assert "is no GGUF file" in Page(oomph).status() and "Going on with cards only" in Page(oomph).status()
+    rename(settings, "The kettle drips")
+    damage(build(settings.folders, settings.home, encoder, silent).generation)
+    assert title(oomph) == "The kettle leaks" and "is damaged" in Page(oomph).status()
+    oomph.index(silent)
+    assert title(oomph) == "The kettle drips" and "is damaged" not in Page(oomph).status()

@@ -124,10 +124,8 @@ def _ask(parsed: argparse.Namespace) -> int:
 def _prepare(oomph: "Oomph") -> None:
     """Index where needed, and say what is not as the person may think."""
     oomph.index_if_stale(_show_progress)
-    if oomph.index_notice:
-        print(f"oomph: {oomph.index_notice}", file=sys.stderr)
-    if oomph.model_notice:
-        print(f"oomph: {oomph.model_notice} Going on with cards only.", file=sys.stderr)
+    for notice in oomph.notices:
+        print(f"oomph: {notice}", file=sys.stderr)
 
 
 def _print_answer(asker: "Asker", text: str, as_object: bool) -> int:

@@ -71,8 +71,14 @@ class Oomph:
             try:
                 writer = LlamaWriter(model)
             except ModelFailure as failure:
-                self.model_notice = str(failure)
+                self.model_notice = f"{failure} Going on with cards only."
         self.asker = Asker(self.serving, self.encoder, writer)
+
+    @property
+    def notices(self) -> list[str]:
+        """What is not as the person may think, a sentence or two each: an older index answers, a model is not used."""
+        index = self.index_notice or (str(self.serving.failure) if self.serving.failure else "")
+        return [notice for notice in (index, self.model_notice) if notice]
 
     def warm_up(self) -> None:
         """Load the embedder in the background, so that the first question does not wait for it."""
@@ -80,7 +86,9 @@ class Oomph:
 
     def index(self, progress: Progress) -> Report:
         """Index all entries anew; what did not change is not embedded again."""
-        return build(self.settings.folders, self.settings.home, self.encoder, progress)
+        report = build(self.settings.folders, self.settings.home, self.encoder, progress)
+        self.index_notice = ""
+        return report
 
     def index_if_stale(self, progress: Progress) -> bool:
         """Index if the index is missing, damaged, or made from other content; return whether it was done.
@@ -100,7 +108,6 @@ class Oomph:
                 raise failure from None
             self.index_notice = f"The index of {created:%Y-%m-%d %H:%M} UTC answers. {failure}"
             return False
-        self.index_notice = ""
         return True
 
     def _current_serves(self) -> bool:

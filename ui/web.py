@@ -119,6 +119,7 @@ class Page:
             f"indexed {ago(manifest.created)}</span>"
             f'{failed}<span class="model">{model}</span>'
             '<button class="theme" type="button" title="light or dark">☾</button></header>'
+            + "".join(f'<p class="bad">{escape(notice)}</p>' for notice in self._oomph.notices)
         )
 
     def library(self) -> str:
