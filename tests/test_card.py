@@ -64,3 +64,13 @@ def test_an_abstention_names_the_nearest_and_claims_nothing(kettles, encoder):
 def test_code_and_line_breaks_reach_the_card_unchanged(kettles):
     items = [item for block in entry_card("kettle-will-not-boil", kettles).card.blocks for item in block.items]
     assert any("```bash\nkettle reset --heater 1\n```" in item.markdown for item in items)
+
+
+def test_a_statement_without_a_footnote_has_the_sources_of_its_section(kettles):
+    answer = entry_card("kettle-will-not-boil", kettles)
+    wait = next(citation for citation in answer.citations if citation.quote == "Wait five minutes.")
+    summary = next(citation for citation in answer.citations if citation.section == "Summary")
+    own = next(citation for citation in answer.citations if "fuse: open" in citation.quote)
+    assert [source.url for source in wait.sources] == ["https://example.org/manual"] and not wait.direct
+    assert [source.url for source in summary.sources] == ["https://example.org/manual"] and not summary.direct
+    assert own.direct

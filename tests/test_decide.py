@@ -57,6 +57,12 @@ def test_a_match_that_only_the_words_have_is_among_the_first_three(kettles, enco
     assert "kettle-leaks" in [match.entry for match in retrieve(question, kettles, encoder)][:3]
 
 
+def test_a_corrected_word_finds_the_entry_and_counts_partly_as_unknown(kettles, encoder):
+    right, wrong = (retrieve(read(f"what is a {word}"), kettles, encoder)[0] for word in ("thermostat", "thermostta"))
+    assert right.entry == wrong.entry == "thermostat"
+    assert 0.5 < wrong.coverage < right.coverage
+
+
 def test_each_entry_comes_once(kettles, encoder):
     entries = [match.entry for match in retrieve(read("kettle heater puddle boil"), kettles, encoder)]
     assert len(entries) == len(set(entries))

@@ -81,6 +81,15 @@ def test_the_quoted_words_are_marked_in_their_passage(kettles):
     assert "[^manual]" not in html
 
 
+def test_sources_of_the_section_are_said_to_be_that(kettles):
+    html = render.sources_html(entry_card("kettle-will-not-boil", kettles).citations)
+    said = {
+        piece.split("<mark>")[1].split("</mark>")[0]: "Sources of this section" in piece
+        for piece in html.split("<details")[1:]
+    }
+    assert said["Wait five minutes."] and not said["kettle status prints boiling."]
+
+
 def test_each_number_in_the_text_is_a_citation(kettles):
     answer = entry_card("kettle-will-not-boil", kettles)
     text = render.text(answer)
