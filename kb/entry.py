@@ -131,7 +131,6 @@ class ErrorEntry(Entry):
     tools: tuple[Line, ...] = ()
     platforms: tuple[Platform, ...] = ()
     vendors: tuple[Vendor, ...] = ()
-    versions: tuple[Line, ...] = ()
     terms: tuple[Id, ...] = ()
     causes: tuple[Cause, ...] = ()
 

@@ -16,6 +16,7 @@ from kb.body import ERROR_SECTIONS, TERM_SECTIONS, Report, causes, statement, st
 from kb.entry import AnyEntry, ErrorEntry, Fork, GlossaryEntry, Statement
 
 BUILT_IN = Path(__file__).parent
+YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where there is: eight times faster
 KINDS: dict[str, type[AnyEntry]] = {"errors": ErrorEntry, "glossary": GlossaryEntry, "forks": Fork}
 SUMMARIES = {"errors": "summary", "glossary": "definition", "forks": "shared"}
 
@@ -109,7 +110,7 @@ def read_entry(file: Path, origin: Literal["oomph", "yours"] = "oomph") -> AnyEn
     """
     kind = next((part for part in reversed(file.parent.parts) if part in KINDS), "errors")
     front, body, body_line = _split(file, _content(file), kind)
-    fields, lines = _yaml(file, front, 1 if kind == "forks" else 2)
+    fields, lines = parse_yaml(file, front, 1 if kind == "forks" else 2)
     problems: list[Problem] = []
 
     def report(line: int, message: str) -> None:
@@ -160,7 +161,7 @@ def _validated(
     except ValidationError as fault:
         for detail in fault.errors(include_url=False, include_context=False):
             location = ".".join(str(part) for part in detail["loc"])
-            problems.append(Problem(file, _line_of(detail["loc"], lines), location, detail["msg"]))
+            problems.append(Problem(file, line_of(detail["loc"], lines), location, detail["msg"]))
         raise BrokenEntry(problems) from fault
 
 
@@ -177,11 +178,12 @@ def _split(file: Path, content: str, kind: str) -> tuple[str, str, int]:
     return found.group(1), body, content[: found.end()].count("\n") + skipped + 1
 
 
-def _yaml(file: Path, front: str, first_line: int) -> tuple[dict[str, Any], dict[Place, int]]:
+def parse_yaml(file: Path, front: str, first_line: int) -> tuple[dict[str, Any], dict[Place, int]]:
     """Parse YAML into its fields and the line of each, keyed by its path."""
     try:
-        node = yaml.compose(front, Loader=yaml.SafeLoader)
-        fields = yaml.safe_load(front)
+        loader = YAML_LOADER(front)
+        node = loader.get_single_node()
+        fields = loader.construct_document(node) if node else None
     except yaml.YAMLError as fault:
         mark = getattr(fault, "problem_mark", None)
         line = first_line + (mark.line if mark else 0)
@@ -209,7 +211,7 @@ def _note_lines(node: yaml.Node | None, path: Place, first: int, lines: dict[Pla
             _note_lines(value, (*path, position), first, lines)
 
 
-def _line_of(location: Place, lines: dict[Place, int]) -> int:
+def line_of(location: Place, lines: dict[Place, int]) -> int:
     """Return the line of the nearest part of `location` that stands in the file."""
     for length in range(len(location), -1, -1):
         if location[:length] in lines:
