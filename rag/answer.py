@@ -103,6 +103,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Links:
+    """Other entries worth reading: what they are to this one, and for each its title and the question that opens it."""
+
+    label: str
+    entries: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """What is shown at once, without any model."""
 
@@ -112,6 +120,7 @@ class Card:
     facts: tuple[str, ...] = ()  # sentences made from the numbers in their log
     line: str = ""  # the line of their log that decided
     others: int = 0  # causes left out because they belong to other platforms or vendors
+    links: tuple[Links, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

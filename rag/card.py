@@ -3,11 +3,12 @@
 import re
 import textwrap
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 
 from index.generation import Generation
 from kb.entry import AnyEntry, Cause, ErrorEntry, Fork, GlossaryEntry, Statement, plain
-from rag.answer import Answer, Block, Card, Citation, Hints, Item, Question, SourceLink
+from rag.answer import Answer, Block, Card, Citation, Hints, Item, Links, Question, SourceLink
 from rag.decide import Verdict
 from rag.numbers import sentences
 from rag.retrieve import Match, compatible
@@ -79,10 +80,7 @@ def compose(
         _card_of(entry, question.hints, generation, numbering) if entry else _abstention(matches, generation, numbering)
     )
     line, facts = _from_their_log(verdict, question)
-    return (
-        Card(card.title, card.lead, card.blocks, tuple(facts), line, card.others),
-        numbering.citations,
-    )
+    return replace(card, facts=tuple(facts), line=line), numbering.citations
 
 
 def entry_card(identity: str, generation: Generation) -> Answer:
@@ -94,13 +92,13 @@ def entry_card(identity: str, generation: Generation) -> Answer:
 
 def _card_of(entry: AnyEntry, hints: Hints, generation: Generation, numbering: Numbering) -> Card:
     if isinstance(entry, ErrorEntry):
-        return _error_card(entry, hints, numbering)
+        return _error_card(entry, hints, generation, numbering)
     if isinstance(entry, GlossaryEntry):
         return _term_card(entry, generation, numbering)
     return _fork_card(entry, generation, numbering)
 
 
-def _error_card(entry: ErrorEntry, hints: Hints, numbering: Numbering) -> Card:
+def _error_card(entry: ErrorEntry, hints: Hints, generation: Generation, numbering: Numbering) -> Card:
     causes, others = _in_order(entry.causes, hints)
     lead = _items(entry, ("Summary", "Overview"), numbering)
     blocks = [
@@ -113,7 +111,8 @@ def _error_card(entry: ErrorEntry, hints: Hints, numbering: Numbering) -> Card:
         for position, cause in enumerate(causes)
     ]
     blocks += _sections(entry, ("Does not help", "Check"), numbering, {"Check": "Check that it worked"})
-    return Card(entry.title, lead, tuple(blocks), others=others)
+    links = _links(generation, {"Related": entry.related, "Terms": entry.terms})
+    return Card(entry.title, lead, tuple(blocks), others=others, links=links)
 
 
 def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numbering) -> Card:
@@ -125,7 +124,23 @@ def _term_card(entry: GlossaryEntry, generation: Generation, numbering: Numberin
         other = generation.entries.get(pair.heading)
         if other:
             blocks.append(Block(f"Not the same: {other.title}", (numbering.item(entry, pair),), open=False))
-    return Card(entry.title, lead, tuple(blocks))
+    links = _links(generation, {"When it does not work": entry.errors, "Related": entry.related})
+    return Card(entry.title, lead, tuple(blocks), links=links)
+
+
+def _links(generation: Generation, named: dict[str, tuple[str, ...]]) -> tuple[Links, ...]:
+    """Return the entries that are named and there, by what they are to this one."""
+    links = []
+    for label, identities in named.items():
+        entries = [generation.entries[identity] for identity in identities if identity in generation.entries]
+        if entries:
+            links.append(Links(label, tuple((entry.title, _question_for(entry)) for entry in entries)))
+    return tuple(links)
+
+
+def _question_for(entry: AnyEntry) -> str:
+    """Return what a person would type to be shown `entry`."""
+    return f"What is {entry.title}?" if isinstance(entry, GlossaryEntry) else entry.title
 
 
 def _fork_card(fork: Fork, generation: Generation, numbering: Numbering) -> Card:

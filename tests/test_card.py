@@ -74,3 +74,12 @@ def test_a_statement_without_a_footnote_has_the_sources_of_its_section(kettles):
     assert [source.url for source in wait.sources] == ["https://example.org/manual"] and not wait.direct
     assert [source.url for source in summary.sources] == ["https://example.org/manual"] and not summary.direct
     assert own.direct
+
+
+def test_a_card_leads_on_to_what_its_entry_names(kettles):
+    error = entry_card("kettle-will-not-boil", kettles).card
+    assert [links.label for links in error.links] == ["Related", "Terms"]
+    assert error.links[0].entries == ((kettles.entries["kettle-leaks"].title,) * 2,)
+    term = kettles.entries["heater"]
+    assert error.links[1].entries == ((term.title, f"What is {term.title}?"),)
+    assert [links.label for links in entry_card("heater", kettles).card.links][0] == "When it does not work"

@@ -1,4 +1,4 @@
-// What the page does without the server: open a citation's passage, send a fork's option, copy a command.
+// What the page does without the server: open a citation's passage, ask for a fork's option or another entry, copy a command.
 function openSource(turn, n) {
   document.querySelectorAll("#sources .sources").forEach((group) => {
     group.classList.toggle("shown", group.dataset.turn === turn);
@@ -22,8 +22,11 @@ function say(text) {
 document.addEventListener("click", (event) => {
   const cite = event.target.closest(".cite");
   if (cite) return openSource(cite.dataset.turn, cite.dataset.n);
-  const option = event.target.closest("button.option");
-  if (option) return say(option.dataset.say);
+  const asks = event.target.closest("button[data-say]");
+  if (asks) {
+    if (asks.closest("#entry")) [...document.querySelectorAll("button[role=tab]")].find((tab) => tab.innerText.trim() === "Ask")?.click();
+    return say(asks.dataset.say);
+  }
   if (event.target.closest("button.theme")) return document.body.classList.toggle("dark");
   const block = event.target.closest(".card pre");
   if (block && navigator.clipboard) {

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from kb.commands import is_destructive
 from kb.entry import plain
-from rag.answer import Answer, Block, Citation, Item, Sentence
+from rag.answer import Answer, Block, Citation, Item, Links, Sentence
 from rag.card import HOW_TO_ASK
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -96,6 +96,7 @@ def text(answer: Answer) -> str:
         parts += _block_text(block.items)
     if card.others:
         parts.append(_left_out(card.others))
+    parts += [f"**{links.label}:** " + " · ".join(title for title, _ in links.entries) for links in card.links]
     if answer.candidates and answer.decision == "abstain":
         parts.insert(1, how_to_ask(answer))
     if answer.explanation or answer.notice:
@@ -204,6 +205,7 @@ def card_html(answer: Answer, turn: int = 0) -> str:
         parts.append(_block_html(block, causes, turn))
     if card.others:
         parts.append(f'<p class="aside">{_left_out(card.others)}</p>')
+    parts += [_links_html(links) for links in card.links]
     parts.append("</article>")
     return sanitised("".join(parts))
 
@@ -219,6 +221,15 @@ def _block_html(block: Block, number: int, turn: int) -> str:
         f'<details class="{block.kind}"{opened}><summary>{head}{escape(block.title)}</summary>'
         f"{_items_html(block.items, turn)}</details>"
     )
+
+
+def _links_html(links: Links) -> str:
+    """Return the titles of other entries as buttons that ask for them."""
+    buttons = " ".join(
+        f'<button type="button" class="link" data-say="{escape(question, quote=True)}">{escape(title)}</button>'
+        for title, question in links.entries
+    )
+    return f'<p class="links"><span>{escape(links.label)}</span> {buttons}</p>'
 
 
 def _items_html(items: Sequence[Item], turn: int) -> str:
