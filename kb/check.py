@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, GlossaryEntry, Statement
 from kb.read import BUILT_IN, Knowledge, Problem
 
+TODO = "TODO "  # how a piece of a skeleton starts
 MAX_AGE = timedelta(days=365)
 MAX_LINE = 240  # characters of a summary or a definition: it is read in one glance
 
@@ -40,6 +41,7 @@ def check(knowledge: Knowledge, today: date) -> list[Problem]:
         _shared_signatures,
         _renamed,
         _lines,
+        _unwritten,
         _islands,
     ):
         problems += rule(knowledge)
@@ -179,6 +181,15 @@ def _lines(knowledge: Knowledge) -> Iterator[Problem]:
         if len(entry.line) > MAX_LINE:
             field = "summary" if isinstance(entry, ErrorEntry) else "definition"
             yield _at(knowledge, entry, f"is {len(entry.line)} characters long; {MAX_LINE} at most", field)
+
+
+def _unwritten(knowledge: Knowledge) -> Iterator[Problem]:
+    """Nothing of a new entry's skeleton is left."""
+    for entry in knowledge.entries.values():
+        titles = (source.title for source in entry.sources.values())
+        for text in (*(statement.text for statement in entry.statements), *titles):
+            if text.startswith(TODO):
+                yield _at(knowledge, entry, f"is still to be written: {text}", "body", text)
 
 
 def _islands(knowledge: Knowledge) -> Iterator[Problem]:

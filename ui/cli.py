@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # `oomph --help` imports nothing heavy
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+MANY_FACTS = 12  # above that, a list is wanted, not its sources
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; a failure the person can mend is one line and exit code 1, anything else keeps its traceback."""
     parsed = _parser().parse_args(arguments)
@@ -64,16 +67,30 @@ def _parser() -> argparse.ArgumentParser:
     index = _command(commands, "index", "index the entries anew; only what changed is embedded")
     index.set_defaults(run=_index)
 
-    kb = _command(commands, "kb", "the knowledge base").add_subparsers(required=True, metavar="COMMAND")
-    check = _command(kb, "check", "report every problem with file, line and field")
-    check.add_argument(
-        "folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: built-in and your own)"
-    )
-    check.set_defaults(run=_check)
+    _add_kb(_command(commands, "kb", "the knowledge base").add_subparsers(required=True, metavar="COMMAND"))
 
     where = _command(commands, "where", "print the folder of index, models and your own entries")
     where.set_defaults(run=_where)
     return parser
+
+
+def _add_kb(kb: "Commands") -> None:
+    check = _command(kb, "check", "report every problem with file, line and field")
+    check.add_argument(
+        "folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: built-in and your own)"
+    )
+    check.add_argument("--stats", action="store_true", help="print what there is, in figures")
+    check.set_defaults(run=_check)
+    new = _command(kb, "new", "write a new entry to fill in")
+    new.add_argument("kind", choices=["error", "glossary"])
+    new.add_argument("name", help="what people call it")
+    new.add_argument(
+        "folder", nargs="?", type=Path, help="a folder with errors/, glossary/, forks/ (default: that of your own)"
+    )
+    new.set_defaults(run=_new)
+    facts = _command(kb, "facts", "print what is known of graphics cards and models, with sources")
+    facts.add_argument("words", nargs="*", help="parts of the name, such as: rtx 3060")
+    facts.set_defaults(run=_facts)
 
 
 def _command(commands: "Commands", name: str, sentence: str) -> argparse.ArgumentParser:
@@ -163,22 +180,59 @@ def _index(_: argparse.Namespace) -> int:
 def _check(parsed: argparse.Namespace) -> int:
     from datetime import date
 
+    from kb import stats
     from kb.check import check
+    from kb.facts import read_facts
     from kb.read import read_knowledge
 
     if parsed.folder and not parsed.folder.is_dir():
         raise BadInput(f"{parsed.folder} is no folder.", "Name one that holds errors/, glossary/ or forks/.")
-    knowledge = read_knowledge(*([parsed.folder] if parsed.folder else _settings().folders))
+    folders = [parsed.folder] if parsed.folder else _settings().folders
+    knowledge, facts = read_knowledge(*folders), read_facts(*folders)
     if not knowledge.entries and not knowledge.problems:
         raise BadInput(
             f"There is no entry in {parsed.folder}.", "Name a folder that holds errors/, glossary/ or forks/."
         )
-    problems = check(knowledge, date.today())
+    problems = [*check(knowledge, date.today()), *facts.problems]
+    if parsed.stats:
+        print("\n".join(stats.report(knowledge, facts)))
     for problem in problems:
         print(problem)
-    counts = f"{len(knowledge.errors)} errors, {len(knowledge.terms)} terms, {len(knowledge.forks)} forks"
+    counts = (
+        f"{len(knowledge.errors)} errors, {len(knowledge.terms)} terms, {len(knowledge.forks)} forks, "
+        f"{len(facts.gpus)} GPUs, {len(facts.models)} models"
+    )
     print(f"{counts}: {len(problems)} problems" if problems else f"{counts}: no problems")
     return 1 if problems else 0
+
+
+def _new(parsed: argparse.Namespace) -> int:
+    from datetime import date
+
+    from kb.skeleton import write_skeleton
+
+    file = write_skeleton(parsed.kind, parsed.name, parsed.folder or _settings().library, date.today())
+    print(f"{file}\nFill in each TODO, then run: oomph kb check")
+    return 0
+
+
+def _facts(parsed: argparse.Namespace) -> int:
+    from kb.facts import read_facts
+
+    facts = read_facts(*_settings().folders)
+    found = facts.find(" ".join(parsed.words))
+    if not found:
+        raise BadInput(
+            f"No card and no model is known by {' '.join(parsed.words)!r}.",
+            "Try fewer words, such as: oomph kb facts 3060",
+        )
+    for fact in found:
+        print(f"{fact.name}: {fact.summary}")
+    if len(found) <= MANY_FACTS:
+        print()
+        for key in dict.fromkeys(key for fact in found for key in fact.sources):
+            print(f"{facts.sources[key].title}: {facts.sources[key].url}")
+    return 0
 
 
 def _where(_: argparse.Namespace) -> int:
