@@ -31,7 +31,7 @@ from index.words import Words
 from kb.entry import AnyEntry, Frozen
 from kb.failures import IndexDamaged, IndexFailure, IndexMissing, IndexStale
 
-FORMAT = 2  # change it when a generation written by older code can no longer be read
+FORMAT = 3  # change it when a generation written by older code can no longer be read
 KEEP = 3
 
 VectorKey = tuple[str, str]  # the embedder's identity, the passage's hash
