@@ -193,14 +193,17 @@ def _unwritten(knowledge: Knowledge) -> Iterator[Problem]:
 
 
 def _islands(knowledge: Knowledge) -> Iterator[Problem]:
-    """Every built-in entry is linked to or from another."""
-    linked: set[str] = set()
-    for entry in knowledge.entries.values():
-        targets = {other for _, other, _ in _named(entry)}
-        linked |= targets | ({entry.id} if targets else set())
-    for entry in knowledge.entries.values():
-        if entry.id not in linked and knowledge.files[entry.id].is_relative_to(BUILT_IN):
-            yield _at(knowledge, entry, "is linked to nothing and from nothing", "related")
+    """Every built-in entry leads on to others, and others lead to it; an error explains the terms in which it is told."""
+    named = {entry.id: {(field, other) for field, other, _ in _named(entry)} for entry in knowledge.entries.values()}
+    linked = {other for links in named.values() for _, other in links}
+    for entry in (*knowledge.errors, *knowledge.terms):
+        if not knowledge.files[entry.id].is_relative_to(BUILT_IN):
+            continue
+        if entry.id not in linked:
+            yield _at(knowledge, entry, "no other entry leads to it", "id")
+        for field in ("related", "terms") if isinstance(entry, ErrorEntry) else ("related",):
+            if not any(name == field for name, _ in named[entry.id]):
+                yield _at(knowledge, entry, f"leads on to no other entry by {field}", field)
 
 
 def _aged(knowledge: Knowledge, today: date) -> Iterator[Problem]:

@@ -45,6 +45,24 @@ def test_each_rule_reports_what_it_forbids(kettle, name):
     assert all(problem.line > 0 for problem in problems)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("related: [kettle-leaks]", "related: []", "no other entry leads to it"),
+        ("related: [kettle-leaks]", "related: []", "leads on to no other entry by related"),
+        ("terms: [heater]", "terms: []", "leads on to no other entry by terms"),
+    ],
+)
+def test_no_built_in_entry_is_an_island(kettle, monkeypatch, old, new, message):
+    monkeypatch.setattr("kb.check.BUILT_IN", kettle)
+    before = {problem.message for problem in check(read_knowledge(kettle), TODAY)}
+    path = kettle / "errors" / "kettle-will-not-boil.md"
+    (kettle / "forks" / "kettle-error.yaml").unlink()
+    path.write_text(path.read_text().replace(old, new, 1).replace("KettleError: heater", "KettleFault: heater"))
+    after = {problem.message for problem in check(read_knowledge(kettle), TODAY)}
+    assert message in after - before
+
+
 def test_a_signature_of_two_entries_needs_a_fork(kettle):
     (kettle / "forks" / "kettle-error.yaml").unlink()
     assert any("no fork decides" in problem.message for problem in check(read_knowledge(kettle), TODAY))
