@@ -53,7 +53,9 @@ class Gpu(Fact):
     def summary(self) -> str:
         """The figures in one line."""
         parts = [f"{self.memory_gib:g} GiB", f"{self.bandwidth_gb_s:g} GB/s", self.architecture]
-        parts += [self.target] if self.target else []
+        parts += (
+            [f"compute capability {self.target}" if self.vendor == "nvidia" else self.target] if self.target else []
+        )
         parts += [f"{self.power_w} W"] if self.power_w else []
         return ", ".join(parts) + (", memory shared with the processor" if self.unified else "")
 
@@ -129,6 +131,7 @@ class Model(Fact):
         ]
         if self.experts:
             parts.append(f"{self.experts} experts, {self.experts_per_token} per token")
+        parts.append(f"KV cache of 8,192 tokens in 16 bits {self.kv_bytes(8192) / 2**30:.3g} GiB")
         return ", ".join(parts)
 
 
