@@ -193,7 +193,7 @@ def _unwritten(knowledge: Knowledge) -> Iterator[Problem]:
 
 
 def _islands(knowledge: Knowledge) -> Iterator[Problem]:
-    """Every built-in entry leads on to others, and others lead to it; an error explains the terms in which it is told."""
+    """Every built-in entry leads on to others, and others lead to it; an error names the terms it is told in."""
     named = {entry.id: {(field, other) for field, other, _ in _named(entry)} for entry in knowledge.entries.values()}
     linked = {other for links in named.values() for _, other in links}
     for entry in (*knowledge.errors, *knowledge.terms):
