@@ -14,7 +14,7 @@ HOLES = {
     "pct": r"\d+(?:\.\d+)?\s?%",
     "version": r"v?\d+(?:\.\d+)*(?:[.+-]?\w+)*",
     "hex": r"(?:0x)?[0-9a-fA-F]+",
-    "path": r"[^\s'\"<>|,;]+|'[^']*'|\"[^\"]*\"",
+    "path": r"[^\s'\"<>|,;]+|'[^']*'|\"[^\"]*\"|(?:[A-Za-z]:\\|[~.]?/)[^'\"<>|]{1,300}?",  # the last: with blanks
     "name": r"[^\s'\"`,;]+",  # one word: a device, a tensor, a module, an architecture
     "any": r".{0,400}?",  # whatever stands there, up to the next literal or the end of the line
 }

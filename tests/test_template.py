@@ -48,3 +48,17 @@ def test_any_template_compiles_or_is_refused_in_words(pieces):
         compile_template(template)
     except ValueError as fault:
         assert "literal word" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        (r"failed to open C:\Users\John Doe\my models\a.gguf: No such file", r"C:\Users\John Doe\my models\a.gguf"),
+        ("failed to open /Users/ada/My Models/a.gguf: No such file", "/Users/ada/My Models/a.gguf"),
+        ("failed to open models/a.gguf: No such file", "models/a.gguf"),
+        ("failed to open 'my models/a.gguf': No such file", "'my models/a.gguf'"),
+    ],
+)
+def test_a_path_may_hold_blanks(line, path):
+    found = compile_template("failed to open {path}: No such file").search(line)
+    assert found and found.group(1) == path
