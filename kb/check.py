@@ -153,11 +153,11 @@ def _shared_signatures(knowledge: Knowledge) -> Iterator[Problem]:
     owners: dict[str, list[ErrorEntry]] = defaultdict(list)
     for entry in knowledge.errors:
         for signature in entry.signatures:
-            owners[signature.casefold()].append(entry)
+            owners[signature.casefold().strip(" .:!")].append(entry)
     for signature, entries in owners.items():
-        if len(entries) < 2:
-            continue
         ids = {entry.id for entry in entries}
+        if len(ids) < 2:
+            continue
         if not any(ids <= {option.entry for option in fork.options} for fork in knowledge.forks):
             others = ", ".join(sorted(ids - {entries[0].id}))
             yield _at(knowledge, entries[0], f"{signature!r} leads to {others} too, and no fork decides", "signatures")
