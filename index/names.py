@@ -1,6 +1,5 @@
 """Exact names → entries: titles, terms and aliases that stand word for word in a question."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,9 +7,8 @@ from dataclasses import dataclass
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from kb.entry import AnyEntry, plain
+from kb.entry import AnyEntry, name_words, plain
 
-_WORD = re.compile(r"[a-z0-9]+", re.IGNORECASE)
 LONGEST = 12  # words of a name that is looked for
 SHORTEST = 5  # letters of a word whose misspelling is corrected: shorter ones are near too many others
 
@@ -26,20 +24,20 @@ class NameHit:
 
 
 class Names:
-    """All names, by their normalised words."""
+    """All names, by their words."""
 
     def __init__(self, entries: Iterable[AnyEntry]) -> None:
         self._entries: dict[tuple[str, ...], list[tuple[str, str]]] = defaultdict(list)
         for entry in entries:
             for name in (entry.title, *entry.aliases):
-                self._entries[normalised(plain(name))].append((entry.id, name))
+                self._entries[name_words(plain(name))].append((entry.id, name))
         self._words = sorted(
             {word for key in self._entries for word in key if len(word) >= SHORTEST and word.isalpha()}
         )
 
     def find(self, text: str) -> list[NameHit]:
         """Return the names in `text`, the longest first; a name inside a longer found one does not count."""
-        words = normalised(text)[:400]
+        words = name_words(text)[:400]
         hits: list[NameHit] = []
         taken: set[int] = set()
         for length in range(min(LONGEST, len(words)), 0, -1):
@@ -58,11 +56,3 @@ class Names:
             return None
         found = process.extractOne(word, self._words, scorer=OSA.distance, score_cutoff=2 if len(word) >= 8 else 1)
         return str(found[0]) if found else None
-
-
-def normalised(text: str) -> tuple[str, ...]:
-    """Return the words of `text` in lower case, plurals cut, punctuation dropped."""
-    return tuple(
-        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-        for word in (found.lower() for found in _WORD.findall(text))
-    )

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date, timedelta
 
-from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, GlossaryEntry, Statement
+from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, GlossaryEntry, Statement, name_words, plain
 from kb.read import BUILT_IN, Knowledge, Problem
 
 TODO = "TODO "  # how a piece of a skeleton starts
@@ -138,14 +138,13 @@ def codes(statement: Statement) -> list[str]:
 
 
 def _shared_aliases(knowledge: Knowledge) -> Iterator[Problem]:
-    """No two entries answer to the same name."""
-    owners: dict[str, list[AnyEntry]] = defaultdict(list)
+    """No two entries answer to the same name, however it is written."""
+    owners: dict[tuple[str, ...], tuple[AnyEntry, str]] = {}
     for entry in knowledge.entries.values():
-        for name in {alias.casefold() for alias in (entry.title, *entry.aliases)}:
-            owners[name].append(entry)
-    for name, entries in owners.items():
-        for entry in entries[1:]:
-            yield _at(knowledge, entry, f"{name!r} is also a name of {entries[0].id}", "aliases", name)
+        for name in (entry.title, *entry.aliases):
+            owner, same = owners.setdefault(name_words(plain(name)), (entry, name))
+            if owner.id != entry.id:
+                yield _at(knowledge, entry, f"{name!r} is also a name of {owner.id}: {same!r}", "aliases", name)
 
 
 def _shared_signatures(knowledge: Knowledge) -> Iterator[Problem]:

@@ -196,6 +196,14 @@ class Fork(Frozen):
 AnyEntry = ErrorEntry | GlossaryEntry | Fork
 
 
+def name_words(text: str) -> tuple[str, ...]:
+    """Return the words by which a name is known again: lower case, plurals cut, punctuation dropped."""
+    return tuple(
+        word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+        for word in re.findall(r"[a-z0-9]+", text.lower())
+    )
+
+
 def plain(markdown: str) -> str:
     """Return `markdown` without its footnote marks."""
     return FOOTNOTE.sub("", markdown)

@@ -172,7 +172,9 @@ def _best_hits(hits: list[SignatureHit], question: Question) -> dict[str, Signat
 
 def _name_shares(hits: list[NameHit], question: Question) -> dict[str, float]:
     """Return which share of the question's own letters are a name of each entry."""
-    letters = sum(map(len, content_tokens(question.said or question.words))) or 1
+    said = question.said or question.words
+    telling = set(content_tokens(said))
+    letters = sum(len(word) for word in set(re.findall(r"[^\W_]+", said.lower())) if word in telling) or 1
     shares: dict[str, float] = defaultdict(float)
     for hit in hits:
         shares[hit.entry] = max(shares[hit.entry], min(1.0, hit.characters / letters) if not question.is_log else 0.1)

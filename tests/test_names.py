@@ -1,4 +1,5 @@
-from index.names import Names, normalised
+from index.names import Names
+from kb.entry import name_words
 from kb.read import BUILT_IN, read_knowledge
 
 
@@ -21,4 +22,4 @@ def test_every_term_is_found_by_its_own_name():
 
 
 def test_normalising_drops_punctuation_and_plurals():
-    assert normalised("KV-caches, GPUs & 'class'!") == ("kv", "cache", "gpu", "class")
+    assert name_words("KV-caches, GPUs & 'class'!") == ("kv", "cache", "gpu", "class")
