@@ -1,6 +1,9 @@
+import re
+
 import pytest
 
 from index.signatures import MAX_HITS, Signatures, wrapped
+from kb.read import BUILT_IN, read_knowledge
 
 TEMPLATES = [
     ("CUDA out of memory. Tried to allocate {size}", "oom"),
@@ -85,3 +88,23 @@ def test_every_signature_of_the_knowledge_base_finds_its_own_example():
         for hole in holes(signature):
             line = line.replace(f"{{{hole}}}", examples[hole], 1)
         assert entry in {hit.entry for hit in matcher.find([f"2026 ERROR: {line} (and more)"])}, signature
+
+
+VALUES = {"size": "1.27 GiB", "n": "12", "pct": "48%", "version": "2.13.0", "hex": "0x7f3a", "path": "/a/b.gguf", "name": "cuda0", "any": "foo"}  # fmt: skip
+
+
+@pytest.mark.parametrize("before", ["", "ModuleNotFoundError: ", "RuntimeError: "])
+def test_no_entry_of_ours_loses_its_own_message_to_another(before):
+    """What a message fits best is its own entry; where another is as near, a fork knows both."""
+    knowledge = read_knowledge(BUILT_IN)
+    matcher = Signatures((one, entry.id) for entry in knowledge.entries.values() for one in entry.signatures)
+    lost = []
+    for entry in knowledge.errors:
+        sharers = {one.entry for fork in knowledge.forks for one in fork.options if entry.id in {o.entry for o in fork.options}}  # fmt: skip
+        for signature in entry.signatures:
+            hits = matcher.find((before + re.sub(r"\{(\w+)\}", lambda hole: VALUES[hole[1]], signature),))
+            own = max((hit.weight for hit in hits if hit.entry == entry.id), default=-1.0)
+            rivals = {hit.entry for hit in hits if hit.weight > own} - sharers - {fork.id for fork in knowledge.forks}
+            if own < 0 or rivals:
+                lost.append((entry.id, signature, rivals))
+    assert lost == []
