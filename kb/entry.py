@@ -11,18 +11,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from kb.template import compile_template
+from kb.template import check_template
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(?:-[a-z0-9]+)*$")]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=2, pattern=r"^[^\n]*$")]
-
-
-def _compiles(signature: str) -> str:
-    compile_template(signature)
-    return signature
-
-
-Signature = Annotated[Line, AfterValidator(_compiles)]  # an error message as a template: kb/template.py
+Signature = Annotated[Line, AfterValidator(check_template)]  # an error message as a template: kb/template.py
 Platform = Literal["linux", "windows", "wsl", "macos", "docker"]
 Vendor = Literal["nvidia", "amd", "intel", "apple", "cpu"]
 Phase = Literal["install", "build", "download", "start", "load", "prompt", "generate", "train"]

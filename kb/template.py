@@ -35,11 +35,8 @@ def literal_words(template: str) -> list[str]:
     return words
 
 
-@lru_cache(maxsize=8192)
-def compile_template(template: str) -> re.Pattern[str]:
-    """Return the expression that finds `template` in one line of text, whatever fills its holes.
-
-    Runs of blanks match any run of white space; letters match in either case; each hole is a group.
+def check_template(template: str) -> str:
+    """Return `template` if it can be compiled; compiling thousands of them takes far longer than this.
 
     :raises ValueError: for an unknown hole, or where no literal word of two letters remains.
     """
@@ -48,6 +45,18 @@ def compile_template(template: str) -> re.Pattern[str]:
         raise ValueError(f"unknown hole {{{unknown[0]}}}; known are " + ", ".join(f"{{{name}}}" for name in HOLES))
     if not literal_words(template):
         raise ValueError("a signature needs at least one literal word")
+    return template
+
+
+@lru_cache(maxsize=8192)
+def compile_template(template: str) -> re.Pattern[str]:
+    """Return the expression that finds `template` in one line of text, whatever fills its holes.
+
+    Runs of blanks match any run of white space; letters match in either case; each hole is a group.
+
+    :raises ValueError: for a template that is none, see `check_template`.
+    """
+    check_template(template)
     parts: list[str] = []
     for position, piece in enumerate(_HOLE.split(template.strip())):
         if position % 2:
