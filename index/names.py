@@ -44,10 +44,11 @@ class Names:
             for start in range(len(words) - length + 1):
                 span = range(start, start + length)
                 key = words[start : start + length]
-                if key in self._entries and not taken.issuperset(span):
+                known = [(entry, name) for entry, name in self._entries.get(key, ()) if _stands(name, text)]
+                if known and not taken.issuperset(span):
                     taken.update(span)
                     characters = sum(map(len, key))
-                    hits += [NameHit(entry, name, length, characters) for entry, name in self._entries[key]]
+                    hits += [NameHit(entry, name, length, characters) for entry, name in known]
         return hits
 
     def corrected(self, word: str) -> str | None:
@@ -56,3 +57,12 @@ class Names:
             return None
         found = process.extractOne(word, self._words, scorer=OSA.distance, score_cutoff=2 if len(word) >= 8 else 1)
         return str(found[0]) if found else None
+
+
+def _stands(name: str, text: str) -> bool:
+    """Return whether a name stands in `text`, in which its words do: one word with signs, or a plural that is none,
+    needs them. `--keep` is not "keep", TOPS is not "top".
+    """
+    word = plain(name).casefold()
+    marked = not word.isalnum() or (name.isupper() and word.endswith("s"))
+    return len(name_words(word)) > 1 or not marked or word in text.casefold()

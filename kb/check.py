@@ -195,7 +195,8 @@ def _islands(knowledge: Knowledge) -> Iterator[Problem]:
     """Every built-in entry leads on to others, and others lead to it; an error names the terms it is told in."""
     named = {entry.id: {(field, other) for field, other, _ in _named(entry)} for entry in knowledge.entries.values()}
     linked = {other for links in named.values() for _, other in links}
-    for entry in (*knowledge.errors, *knowledge.terms):
+    entries: list[ErrorEntry | GlossaryEntry] = [*knowledge.errors, *knowledge.terms]
+    for entry in entries:
         if not knowledge.files[entry.id].is_relative_to(BUILT_IN):
             continue
         if entry.id not in linked:

@@ -1,3 +1,5 @@
+import pytest
+
 from index.names import Names
 from kb.entry import name_words
 from kb.read import BUILT_IN, read_knowledge
@@ -23,3 +25,21 @@ def test_every_term_is_found_by_its_own_name():
 
 def test_normalising_drops_punctuation_and_plurals():
     assert name_words("KV-caches, GPUs & 'class'!") == ("kv", "cache", "gpu", "class")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("--keep", "how do I keep it short", False),
+        ("--keep", "what does --keep do", True),
+        ("TOPS", "on top of that", False),
+        ("TOPS", "how many TOPS has it", True),
+        ("GPU", "two GPUs", True),
+        ("llama.cpp", "llama cpp is slow", True),
+    ],
+)
+def test_a_flag_is_no_everyday_word(kettle, name, text, found):
+    path = kettle / "glossary" / "heater.md"
+    path.write_text(path.read_text().replace('"--heater"', f'"{name}"'))
+    hits = Names(read_knowledge(kettle).entries.values()).find(text)
+    assert bool(hits) == found

@@ -16,6 +16,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import gradio as gr
 
+from kb.entry import GlossaryEntry
 from kb.failures import BadInput, Failure
 from rag.ask import Asker
 from rag.card import entry_card
@@ -34,6 +35,8 @@ WELCOME = (
     '<div class="welcome"><h2>What broke?</h2>'
     "<p>Paste an error, a whole log or a question. Nothing leaves this machine.</p></div>"
 )
+EVERYTHING, ERRORS = "Everything", "Errors"
+MAX_CHOICES = 1_000  # entries in the list to browse
 MAX_SHOWN = 300  # lines of a pasted log that the page keeps
 
 
@@ -157,12 +160,24 @@ class Page:
             message = failure_html(failure)
         return message, self.library(), self.status()
 
-    def entries(self) -> list[tuple[str, str]]:
-        """Return (title, id) of all entries, for browsing."""
+    def groups(self) -> list[str]:
+        """Return what the entries can be narrowed to: the errors, and each category of terms that there is."""
         entries = self._oomph.serving().entries.values()
-        return sorted(
-            ((entry.title, entry.id) for entry in entries if entry.kind != "fork"), key=lambda pair: pair[0].lower()
-        )
+        return [EVERYTHING, ERRORS, *sorted({entry.category for entry in entries if isinstance(entry, GlossaryEntry)})]
+
+    def entries(self, group: str = "") -> list[tuple[str, str]]:
+        """Return (title, id) of all entries of a group, for browsing."""
+        chosen = [
+            (entry.title, entry.id)
+            for entry in self._oomph.serving().entries.values()
+            if entry.kind != "fork"
+            and group in ("", EVERYTHING, entry.category if isinstance(entry, GlossaryEntry) else ERRORS)
+        ]
+        return sorted(chosen, key=lambda pair: pair[0].lower())
+
+    def narrow(self, group: str) -> dict[str, Any]:
+        """Return the choice of entries, narrowed to a group."""
+        return dict(gr.update(choices=self.entries(group), value=None))
 
     def browse(self, chosen: str | None) -> str:
         """Return one entry whole, with its sources."""
@@ -258,7 +273,18 @@ def _ask_tab(handlers: Page) -> None:
 
 
 def _browse_tab(handlers: Page) -> None:
-    choice = gr.Dropdown(handlers.entries(), value=None, label="Entry", filterable=True, elem_id="choice")
+    with gr.Row():
+        group = gr.Dropdown(handlers.groups(), label="Of", elem_id="group", scale=1)
+        choice = gr.Dropdown(
+            handlers.entries(),
+            value=None,
+            label="Entry (type to narrow)",
+            filterable=True,
+            num_choices_shown=MAX_CHOICES,
+            elem_id="choice",
+            scale=3,
+        )
+    group.change(handlers.narrow, group, choice, show_progress="hidden", api_visibility="private")
     entry = gr.HTML(elem_id="entry", js_on_load=None)
     choice.change(handlers.browse, choice, entry, show_progress="hidden", api_visibility="private")
 
