@@ -39,6 +39,7 @@ def check(knowledge: Knowledge, today: date) -> list[Problem]:
         _unsourced,
         _shared_aliases,
         _shared_signatures,
+        _deaf_clues,
         _renamed,
         _lines,
         _unwritten,
@@ -160,6 +161,18 @@ def _shared_signatures(knowledge: Knowledge) -> Iterator[Problem]:
         if not any(ids <= {option.entry for option in fork.options} for fork in knowledge.forks):
             others = ", ".join(sorted(ids - {entries[0].id}))
             yield _at(knowledge, entries[0], f"{signature!r} leads to {others} too, and no fork decides", "signatures")
+
+
+def _deaf_clues(knowledge: Knowledge) -> Iterator[Problem]:
+    """What stands in a fork's own message speaks for none of its options."""
+    for fork in knowledge.forks:
+        for option in fork.options:
+            entry = knowledge.entries.get(option.entry)
+            own = entry.clues if isinstance(entry, ErrorEntry) else ()
+            for clue in (*option.clues, *own):
+                if any(clue.casefold() in signature.casefold() for signature in fork.signatures):
+                    where = fork if clue in option.clues else entry or fork
+                    yield _at(knowledge, where, f"{clue!r} stands in the message of {fork.id}", "clues", clue)
 
 
 def _renamed(knowledge: Knowledge) -> Iterator[Problem]:

@@ -66,3 +66,9 @@ def test_no_built_in_entry_is_an_island(kettle, monkeypatch, old, new, message):
 def test_a_signature_of_two_entries_needs_a_fork(kettle):
     (kettle / "forks" / "kettle-error.yaml").unlink()
     assert any("no fork decides" in problem.message for problem in check(read_knowledge(kettle), TODAY))
+
+
+def test_a_clue_that_stands_in_the_forks_own_message_is_a_problem(kettle):
+    path = kettle / "errors" / "kettle-will-not-boil.md"
+    path.write_text(path.read_text().replace('clues: ["fuse"]', 'clues: ["did not reach"]'))
+    assert any("stands in the message of" in problem.message for problem in check(read_knowledge(kettle), TODAY))
