@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from kb.entry import AnyEntry, Entry, ErrorEntry, Fork, GlossaryEntry, Statement, name_words, plain
 from kb.read import BUILT_IN, Knowledge, Problem
 
-TODO = "TODO "  # how a piece of a skeleton starts
+TBD = "TBD "  # how a piece of a skeleton starts
 MAX_AGE = timedelta(days=365)
 MAX_LINE = 240  # characters of a summary or a definition: it is read in one glance
 
@@ -200,7 +200,7 @@ def _unwritten(knowledge: Knowledge) -> Iterator[Problem]:
     for entry in knowledge.entries.values():
         titles = (source.title for source in entry.sources.values())
         for text in (*(statement.text for statement in entry.statements), *titles):
-            if text.startswith(TODO):
+            if text.startswith(TBD):
                 yield _at(knowledge, entry, f"is still to be written: {text}", "body", text)
 
 

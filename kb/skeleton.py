@@ -1,4 +1,4 @@
-"""A new entry to fill in. It passes the reader; `oomph kb check` names each TODO that is left in it."""
+"""A new entry to fill in. It passes the reader; `oomph kb check` names each TBD that is left in it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ _ERROR = Template("""\
 ---
 id: $id
 title: $title
-summary: TODO what is wrong, in one line.
+summary: TBD what is wrong, in one line.
 aliases: []        # how people say it, flags, field names, misspellings
 signatures: []     # messages as programs print them: "CUDA out of memory. Tried to allocate {size}"
 clues: []
@@ -23,23 +23,23 @@ tools: []
 related: []
 terms: []
 sources:
-  docs: {title: "TODO title of the page that you opened", url: "https://example.org/", read: $today}
+  docs: {title: "TBD title of the page that you opened", url: "https://example.org/", read: $today}
 verified: $today
 ---
-TODO what happened, and why.[^docs]
+TBD what happened, and why.[^docs]
 
 ## Causes, most likely first
 
-### TODO a cause, in the words of the person who has it
-**Tell:** TODO the command, and what it shows when this is the cause.[^docs]
+### TBD a cause, in the words of the person who has it
+**Tell:** TBD the command, and what it shows when this is the cause.[^docs]
 **Fix:**
-1. TODO the step that mends it most often.[^docs]
+1. TBD the step that mends it most often.[^docs]
 
 ## Does not help
-- TODO what people try in vain, and why.[^docs]
+- TBD what people try in vain, and why.[^docs]
 
 ## Check
-TODO how to see that it works now.[^docs]
+TBD how to see that it works now.[^docs]
 """)
 
 _TERM = Template("""\
@@ -47,28 +47,28 @@ _TERM = Template("""\
 id: $id
 term: $title
 aliases: []
-definition: TODO what it is, in one line.[^docs]
+definition: TBD what it is, in one line.[^docs]
 category: Inference      # the categories are listed in docs/writing-entries.md
 level: beginner          # beginner intermediate advanced
 related: []
 errors: []
 confused_with: []
 sources:
-  docs: {title: "TODO title of the page that you opened", url: "https://example.org/", read: $today}
+  docs: {title: "TBD title of the page that you opened", url: "https://example.org/", read: $today}
 verified: $today
 ---
 ## Explanation
-TODO what it is and how it works, for somebody who runs models.[^docs]
+TBD what it is and how it works, for somebody who runs models.[^docs]
 
 ## Example
-TODO with numbers that were computed.[^docs]
+TBD with numbers that were computed.[^docs]
 
 ## Where you meet it
-TODO in which tool, under which name, flag, column or message.[^docs]
+TBD in which tool, under which name, flag, column or message.[^docs]
 
 ## Questions
-### TODO a question that people ask?
-TODO the answer.[^docs]
+### TBD a question that people ask?
+TBD the answer.[^docs]
 """)
 
 

@@ -16,12 +16,12 @@ def test_a_skeleton_passes_the_reader_and_the_check_names_what_is_to_be_written(
     entry = read_entry(file)
     assert entry.id == "nknown-card-3" and entry.title == 'Ünknown: "card" #3' and entry.verified == TODAY
     problems = check(read_knowledge(tmp_path), TODAY)
-    assert problems and all("TODO" in problem.message for problem in problems), problems
+    assert problems and all("TBD" in problem.message for problem in problems), problems
 
 
 def test_a_skeleton_filled_in_has_no_problems(tmp_path):
     file = write_skeleton("error", "hot-card", tmp_path, TODAY)
-    file.write_text(file.read_text().replace("TODO ", ""))
+    file.write_text(file.read_text().replace("TBD ", ""))
     assert check(read_knowledge(tmp_path), TODAY) == []
     assert read_entry(file).title == "Hot card"
 

@@ -212,7 +212,7 @@ def _new(parsed: argparse.Namespace) -> int:
     from kb.skeleton import write_skeleton
 
     file = write_skeleton(parsed.kind, parsed.name, parsed.folder or _settings().library, date.today())
-    print(f"{file}\nFill in each TODO, then run: oomph kb check")
+    print(f"{file}\nFill in each TBD, then run: oomph kb check")
     return 0
 
 
