@@ -3,6 +3,7 @@
 Files: facts/*.yaml below a knowledge folder, with `sources`, `gpus` and `models`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from kb.read import BrokenEntry, Problem, line_of, parse_yaml
 Count = Annotated[int, Field(gt=0)]
 GpuVendor = Literal["nvidia", "amd", "intel", "apple"]
 
+_WORD = re.compile(r"[a-z]+|\d+")
 TOLERANCE = 0.02  # by how much a dense model's stated parameters may differ from what its shape comes to
 
 
@@ -27,9 +29,9 @@ class Fact(Frozen):
     sources: tuple[str, ...] = Field(min_length=1)
 
     @property
-    def names(self) -> str:
-        """Everything it is called, to search in: lower case, blanks for hyphens."""
-        return f"{self.name} {self.id}".casefold().replace("-", " ")
+    def words(self) -> list[str]:
+        """The words of its name and its id, letters and digits apart, in lower case."""
+        return _WORD.findall(f"{self.name} {self.id}".casefold())
 
 
 class Gpu(Fact):
@@ -104,11 +106,6 @@ class Model(Fact):
         return self.parameters * bits_per_weight / 8
 
     @property
-    def names(self) -> str:
-        """Everything it is called, the repository included."""
-        return f"{super().names} {self.repository.casefold().replace('-', ' ')}"
-
-    @property
     def computed_parameters(self) -> int | None:
         """What the shape of a dense gated transformer comes to, without norms and biases; None for other shapes."""
         if self.feed_forward is None or self.tied is None or self.experts or self.latent:
@@ -150,10 +147,14 @@ class Facts:
     problems: tuple[Problem, ...]
 
     def find(self, words: str) -> list[Gpu | Model]:
-        """Return the facts whose name, id or repository holds every one of `words`, in the order of the files."""
-        sought = words.casefold().replace("-", " ").split()
+        """Return the facts whose name has every one of `words`; those that have them side by side come first.
+
+        Letters and digits are words of their own: "7900xtx" finds the RX 7900 XTX.
+        """
+        sought = _WORD.findall(words.casefold())
         facts: list[Gpu | Model] = [*self.gpus.values(), *self.models.values()]
-        return [fact for fact in facts if all(word in fact.names for word in sought)]
+        found = [fact for fact in facts if set(sought) <= set(fact.words)]
+        return sorted(found, key=lambda fact: f" {' '.join(sought)} " not in f" {' '.join(fact.words)} ")
 
 
 def read_facts(*folders: Path) -> Facts:

@@ -124,3 +124,11 @@ def test_facts_are_found_by_parts_of_their_names(tmp_path):
     )
     assert [fact.id for fact in facts.find("kettle SUPER")] == ["k-2"]
     assert len(facts.find("")) == 2 and facts.find("pot") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [("phi 4", "phi-4"), ("7900xtx", "rx-7900-xtx"), ("RTX 4090", "rtx-4090"), ("llama3.1 8b", "llama-3-1-8b"), ("qwen3 30b a3b", "qwen3-30b-a3b")],
+)  # fmt: skip
+def test_what_people_type_finds_the_fact(words, first):
+    assert read_facts(BUILT_IN).find(words)[0].id.startswith(first)
