@@ -99,7 +99,7 @@ INVENTED = [  # entry, what is written, what is wrong with it
     ("ollama", "A close target can be forced on Linux, for example for a gfx1030 card.", "number"),
     ("ollama", "`ollama ps` shows a split such as 30%/70%.", "number"),
     ("rocm", "Install the ROCm 6 driver with `amdgpu-install`, reboot, restart Ollama.", "number"),
-    ("rocm", "llama.cpp's log says found 4 ROCm devices.", "number"),
+    ("rocm", "llama.cpp's log says found 9 ROCm devices.", "number"),
     ("pip", "Make a virtual environment of 3 GB for the program.", "number"),
     ("pip", "If the message names a package with a version, such as 3.9, take that one.", "number"),
 ]
@@ -154,7 +154,7 @@ SOUND = [
     ("pip", "```bash\npython3 -m venv ~/ai-env\nsource ~/ai-env/bin/activate\n```"),
     ("pip", "Activate it in each new terminal, or call `~/ai-env/bin/python` by its path."),
     ("pip", "Call pip through the Python that will run the program, without `sudo`."),
-    ("pip", "With uv, use `uv venv` and then `uv pip install torch`."),
+    ("pip", "With uv, use `uv venv` and then `uv pip install transformers`."),
     ("pip", "Install the missing part with `sudo apt install python3-venv`."),
     ("pip", "Remove the half-made folder with `rm -r ~/ai-env` and try again."),
     ("pip", "`pipx install huggingface_hub` makes an environment of its own."),
