@@ -20,8 +20,8 @@ MAX_WORDS = 48  # tokens of a question that are searched for
 # How much each channel counts in the fused score: fitted (benchmarks/fit.py), but for the signature, which decides; docs/log.md.
 WEIGHTS = {
     "signature": 2.0,
-    "name": 1.5,
-    "words": 0.6,
+    "name": 2.0,
+    "words": 0.65,
     "coverage": 0.5,
     "vectors": 2.0,
     "clues": 0.15,
