@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from rag.card import compose, entry_card, shown
 from rag.decide import decide
 from rag.question import read
@@ -83,3 +85,9 @@ def test_a_card_leads_on_to_what_its_entry_names(kettles):
     term = kettles.entries["heater"]
     assert error.links[1].entries == ((term.title, f"What is {term.title}?"),)
     assert [links.label for links in entry_card("heater", kettles).card.links][0] == "When it does not work"
+
+
+def test_a_link_to_an_entry_that_is_not_there_is_left_out(kettles):
+    entries = {key: entry for key, entry in kettles.entries.items() if key not in ("kettle-leaks", "kettle-error")}
+    card = entry_card("kettle-will-not-boil", replace(kettles, entries=entries)).card
+    assert [links.label for links in card.links] == ["Terms"]
