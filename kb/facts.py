@@ -158,10 +158,14 @@ class Facts:
 
 
 def read_facts(*folders: Path) -> Facts:
-    """Read facts/*.yaml below each of `folders`; a broken item is a problem and takes nothing else down."""
+    """Read facts/*.yaml below each of `folders`; where an id comes twice, the later folder wins.
+
+    A broken item is a problem and takes nothing else down.
+    """
     facts = Facts({}, {}, {}, ())
     problems: list[Problem] = []
     for folder in folders:
+        before = {*facts.gpus, *facts.models}
         for file in sorted((folder / "facts").glob("*.yaml")):
             try:
                 fields, lines = parse_yaml(file, file.read_text(encoding="utf-8"), 1)
@@ -171,19 +175,23 @@ def read_facts(*folders: Path) -> Facts:
             except (OSError, UnicodeDecodeError) as fault:
                 problems.append(Problem(file, 1, "", f"cannot be read as UTF-8 text: {fault}"))
                 continue
-            problems += _take(file, fields, lines, facts)
+            problems += _take(file, fields, lines, facts, before)
     return Facts(facts.gpus, facts.models, facts.sources, tuple(problems))
 
 
-def _take(file: Path, fields: dict[str, Any], lines: dict[tuple[object, ...], int], facts: Facts) -> Iterator[Problem]:
-    """Add what is sound in one file to `facts`; yield the problems of the rest."""
+def _take(
+    file: Path, fields: dict[str, Any], lines: dict[tuple[object, ...], int], facts: Facts, before: set[str]
+) -> Iterator[Problem]:
+    """Add what is sound in one file to `facts`; yield the problems of the rest.
+
+    The ids in `before` come from an earlier folder and may be replaced, each once.
+    """
     places: tuple[tuple[str, type[Frozen], dict[Any, Any]], ...] = (
         ("sources", Source, facts.sources),
         ("gpus", Gpu, facts.gpus),
         ("models", Model, facts.models),
     )
-    for unknown in sorted(set(fields) - {name for name, _, _ in places}):
-        yield Problem(file, line_of((unknown,), lines), unknown, "is not one of sources, gpus, models")
+    yield from _strange(file, fields, lines, facts)
     cited: set[str] = set()
     for name, kind, known in places:
         given = fields.get(name) or {}
@@ -197,18 +205,31 @@ def _take(file: Path, fields: dict[str, Any], lines: dict[tuple[object, ...], in
                     yield Problem(file, line_of(where, lines), ".".join(map(str, where)), detail["msg"])
                 continue
             if not isinstance(made, Fact):
-                known[key] = made
+                known.setdefault(key, made)
                 continue
             cited |= set(made.sources)
-            yield from (Problem(file, line, made.id, message) for message in _wrong(made, facts))
+            yield from (Problem(file, line, made.id, message) for message in _wrong(made, facts, before))
+            before.discard(made.id)
             known[made.id] = made
     for key in sorted(set(fields.get("sources") or {}) - cited):
         yield Problem(file, line_of(("sources", key), lines), "sources", f"source {key} is never cited")
 
 
-def _wrong(fact: Fact, facts: Facts) -> Iterator[str]:
+def _strange(
+    file: Path, fields: dict[str, Any], lines: dict[tuple[object, ...], int], facts: Facts
+) -> Iterator[Problem]:
+    """Yield the fields that there are not, and the keys of sources that another file has taken."""
+    for unknown in sorted(set(fields) - {"sources", "gpus", "models"}):
+        yield Problem(file, line_of((unknown,), lines), unknown, "is not one of sources, gpus, models")
+    for key in sorted(set(fields.get("sources") or {}) & set(facts.sources)):
+        yield Problem(
+            file, line_of(("sources", key), lines), "sources", f"source {key} is also the key of another file's"
+        )
+
+
+def _wrong(fact: Fact, facts: Facts, before: set[str]) -> Iterator[str]:
     """Yield what contradicts itself in one fact."""
-    if fact.id in facts.gpus or fact.id in facts.models:
+    if (fact.id in facts.gpus or fact.id in facts.models) and fact.id not in before:
         yield f"{fact.id} stands here twice"
     for key in fact.sources:
         if key not in facts.sources:

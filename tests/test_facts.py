@@ -132,3 +132,21 @@ def test_facts_are_found_by_parts_of_their_names(tmp_path):
 )  # fmt: skip
 def test_what_people_type_finds_the_fact(words, first):
     assert read_facts(BUILT_IN).find(words)[0].id.startswith(first)
+
+
+def test_a_fact_of_your_own_replaces_ours_and_no_source_is_taken_for_another(tmp_path):
+    ours, yours = tmp_path / "ours", tmp_path / "yours"
+    ours.mkdir(), yours.mkdir()
+    facts_of(ours, f"{SOURCES}gpus:\n  - {CARD}\n")
+    mine = SOURCES.replace("page:", "mine:").replace("example.org", "mine.example.org")
+    facts_of(yours, f"{mine}gpus:\n  - {CARD.replace('[page]', '[mine]').replace('256', '300')}\n")
+    facts = read_facts(ours, yours)
+    assert facts.problems == () and facts.gpus["k-1"].bandwidth_gb_s == 300
+    (yours / "facts" / "one.yaml").write_text(
+        f"{SOURCES.replace('example.org', 'mine.example.org')}gpus:\n  - {CARD}\n"
+    )
+    facts = read_facts(ours, yours)
+    assert [problem.message for problem in facts.problems] == ["source page is also the key of another file's"]
+    assert facts.sources["page"].url == "https://example.org/"
+    (yours / "facts" / "one.yaml").write_text(f"{mine}gpus:\n" + f"  - {CARD.replace('[page]', '[mine]')}\n" * 2)
+    assert [problem.message for problem in read_facts(ours, yours).problems] == ["k-1 stands here twice"]
